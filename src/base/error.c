@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 
 struct berth_error {
@@ -66,7 +67,7 @@ static void replace(berth_error **reterr, berth_status status, const char *forma
                  suffix);
     }
     berth_error_free(*reterr);
-    *reterr = error ? error : (berth_error *)&no_memory;
+    *reterr = error ? error : (berth_error *)(uintptr_t)&no_memory;
 }
 
 berth_status error_set(berth_error **reterr, berth_status status, const char *format, ...)

@@ -68,8 +68,7 @@ void text_append_format(struct text *text, const char *format, ...)
     va_end(arguments);
 }
 
-/* Length of the well-formed UTF-8 sequence for a code point above U+009F at bytes (Unicode 15, table 3-7), or
- * 0. */
+/* Length of the well-formed UTF-8 sequence above U+007F at bytes (Unicode 15, table 3-7), or 0. */
 static size_t utf8_length(const unsigned char *bytes, size_t length)
 {
     size_t size = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
@@ -81,14 +80,34 @@ static size_t utf8_length(const unsigned char *bytes, size_t length)
     if ((bytes[0] == 0xe0 && bytes[1] < 0xa0) || (bytes[0] == 0xed && bytes[1] > 0x9f) ||
         (bytes[0] == 0xf0 && bytes[1] < 0x90) || (bytes[0] == 0xf4 && bytes[1] > 0x8f))
         return 0;
-    if (bytes[0] == 0xc2 && bytes[1] < 0xa0)
-        return 0; /* C1 controls: a terminal obeys them */
-    if (bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] & 0xfe) == 0xa8)
+    return size;
+}
+
+/* The same, or 0 too for what a terminal obeys or a reader does not see as it is. */
+static size_t printable_length(const unsigned char *bytes, size_t length)
+{
+    size_t size = utf8_length(bytes, length);
+    if (size == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0)
+        return 0; /* C1 controls */
+    if (size == 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] & 0xfe) == 0xa8)
         return 0; /* line and paragraph separator */
-    if (bytes[0] == 0xe2 && ((bytes[1] == 0x80 && bytes[2] >= 0xaa && bytes[2] <= 0xae) ||
-                             (bytes[1] == 0x81 && bytes[2] >= 0xa6 && bytes[2] <= 0xa9)))
+    if (size == 3 && bytes[0] == 0xe2 &&
+        ((bytes[1] == 0x80 && bytes[2] >= 0xaa && bytes[2] <= 0xae) ||
+         (bytes[1] == 0x81 && bytes[2] >= 0xa6 && bytes[2] <= 0xa9)))
         return 0; /* bidirectional overrides: they reorder what a reader sees */
     return size;
+}
+
+bool text_is_utf8(const char *bytes, size_t length)
+{
+    const unsigned char *input = (const unsigned char *)bytes;
+    for (size_t i = 0; i < length;) {
+        size_t sequence = input[i] < 0x80 ? 1 : utf8_length(input + i, length - i);
+        if (!sequence)
+            return false;
+        i += sequence;
+    }
+    return true;
 }
 
 void text_append_escaped(struct text *text, const char *bytes, size_t length, size_t maximum)
@@ -96,7 +115,7 @@ void text_append_escaped(struct text *text, const char *bytes, size_t length, si
     const unsigned char *input = (const unsigned char *)bytes;
     size_t end = length < maximum ? length : maximum;
     for (size_t i = 0; i < end;) {
-        size_t sequence = input[i] >= 0x80 ? utf8_length(input + i, end - i) : 0;
+        size_t sequence = input[i] >= 0x80 ? printable_length(input + i, end - i) : 0;
         if (sequence)
             text_append_bytes(text, bytes + i, sequence);
         else if (input[i] == '\n')

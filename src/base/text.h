@@ -33,6 +33,9 @@ void text_append_format_list(struct text *text, const char *format, va_list argu
  * doubled. At most `maximum` input bytes are used; "…" marks the cut. */
 void text_append_escaped(struct text *text, const char *bytes, size_t length, size_t maximum);
 
+/* Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7). */
+bool text_is_utf8(const char *bytes, size_t length);
+
 /* The string, which the caller then owns, or NULL if an append failed. The text is empty afterwards. */
 char *text_take(struct text *text);
 
