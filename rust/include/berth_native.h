@@ -28,14 +28,13 @@ extern "C" {
 /* Gives back what a ret_ or reterr_ argument of this header holds. NULL is fine. */
 void berth_native_free(void *returned);
 
-/* ---- TOML
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- TOML ---- */
 
 /*
  * Reads a TOML 1.1 document (toml.io/en/v1.1.0) and returns the same tree as JSON text, keys in the
  * document's order. Dates and times become strings in the form they have in TOML; 64-bit integers stay
  * integers; infinities and NaN are an error, as JSON has none. Tables and arrays may nest 64 deep, a document
- * may be 16 MiB long.
+ * may be 16 MiB long. Needs at most 256 KiB of stack.
  *
  * text: length bytes, need not end with NUL, need not be valid UTF-8; may be NULL when length is 0.
  * Returns 0; -EINVAL with a message that begins "line L, column C: "; -ENOMEM. Columns count characters
@@ -43,23 +42,19 @@ void berth_native_free(void *returned);
  */
 int berth_native_toml_to_json(const char *text, size_t length, char **ret_json, char **reterr_message);
 
-/* ---- Module scan and rewrite
- * ------------------------------------------------------------------------------------- */
+/* ---- Module scan and rewrite ---- */
 
 enum berth_native_refusal {
-    BERTH_NATIVE_REFUSED_NOT_WASM =
-        1, /* not a core module: empty, text, an archive, a component, another version */
-    BERTH_NATIVE_REFUSED_INVALID = 2, /* a core module, but truncated, malformed or not valid */
-    BERTH_NATIVE_REFUSED_FEATURE =
-        3, /* may be valid, but needs a WebAssembly feature that berth does not offer */
-    BERTH_NATIVE_REFUSED_CAP = 4, /* may be valid, but larger than one of the caps */
+    BERTH_NATIVE_REFUSED_NOT_WASM = 1, /* no core module: empty, text, an archive, a component */
+    BERTH_NATIVE_REFUSED_INVALID = 2,  /* a core module, but truncated, malformed or not valid */
+    BERTH_NATIVE_REFUSED_FEATURE = 3,  /* may be valid, but needs a feature that berth does not offer */
+    BERTH_NATIVE_REFUSED_CAP = 4,      /* may be valid, but larger than one of the caps */
 };
 
 /*
  * How large a module may be. A module is refused when a number is greater than its cap, so 0 allows none. The
- * numbers bound the time and memory of the compiler, not those of the guest: fill them with
- * BERTH_NATIVE_SCAN_CAPS_DEFAULT unless the owner says otherwise. Clang, Rust, Go, AssemblyScript and the
- * CPython interpreter stay at less than half of every default.
+ * numbers bound the time and memory of the compiler, not those of the guest: start from
+ * BERTH_NATIVE_SCAN_CAPS_DEFAULT.
  */
 struct berth_native_scan_caps {
     uint64_t module_max_bytes;
@@ -72,6 +67,7 @@ struct berth_native_scan_caps {
     uint64_t memories_max;  /* defined and imported; more than 1 is a feature that berth does not offer */
     uint64_t globals_max;   /* defined */
     uint64_t exports_max;
+    uint64_t names_max_bytes; /* of all imports and exports together */
     uint64_t element_segments_max;
     uint64_t elements_max; /* entries of all element segments together */
     uint64_t data_segments_max;
@@ -82,10 +78,9 @@ struct berth_native_scan_caps {
     uint64_t br_table_max;     /* br_table targets in one function, defaults included */
     uint64_t br_table_total_max;
     uint64_t nesting_max;       /* blocks open at the same time in one function */
-    uint64_t operand_moves_max; /* values that calls, branches and blocks pass, all functions together: two
-                                   bytes of code can pass params_max + results_max values */
-    uint64_t
-        custom_max_bytes; /* contents of all custom sections together, names and debug information included */
+    uint64_t operand_moves_max; /* values passed by all calls, branches and typed blocks: each can pass
+                                   params_max + results_max values in two bytes of code */
+    uint64_t custom_max_bytes;  /* contents of all custom sections together, names included */
     uint64_t name_section_max_bytes;
     bool allow_simd; /* fixed-width SIMD; everything else that berth does not offer cannot be switched on */
 };
@@ -103,15 +98,16 @@ struct berth_native_scan_caps {
         .memories_max = 1,                            \
         .globals_max = 20000,                         \
         .exports_max = 20000,                         \
+        .names_max_bytes = UINT64_C(4) << 20,         \
         .element_segments_max = 10000,                \
         .elements_max = 1000000,                      \
-        .data_segments_max = 50000,                   \
+        .data_segments_max = 100000,                  \
         .data_max_bytes = UINT64_C(64) << 20,         \
         .body_max_bytes = UINT64_C(2) << 20,          \
         .locals_max = 20000,                          \
         .locals_total_max = 2000000,                  \
         .br_table_max = 20000,                        \
-        .br_table_total_max = 500000,                 \
+        .br_table_total_max = 2000000,                \
         .nesting_max = 10000,                         \
         .operand_moves_max = 200000000,               \
         .custom_max_bytes = UINT64_C(64) << 20,       \
@@ -162,8 +158,7 @@ int berth_native_module_scan(const uint8_t *wasm, size_t length, const struct be
 int berth_native_module_strip(const uint8_t *wasm, size_t length, size_t name_section_max_bytes,
                               uint8_t **ret_wasm, size_t *ret_length);
 
-/* ---- Store limiter
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Store limiter ---- */
 
 struct wasmtime_store; /* wasmtime_store_t of wasmtime/store.h */
 
@@ -208,8 +203,7 @@ struct berth_native_limiter {
  */
 void berth_native_store_limiter(struct wasmtime_store *store, const struct berth_native_limiter *limiter);
 
-/* ---- What a cache key needs
- * -------------------------------------------------------------------------------------- */
+/* ---- What a cache key needs ---- */
 
 /* The engine's version, such as "48.0.8". Static. */
 const char *berth_native_engine_version(void);

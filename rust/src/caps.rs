@@ -15,6 +15,7 @@ pub struct ScanCaps {
     pub memories_max: u64,
     pub globals_max: u64,
     pub exports_max: u64,
+    pub names_max_bytes: u64,
     pub element_segments_max: u64,
     pub elements_max: u64,
     pub data_segments_max: u64,
@@ -31,4 +32,4 @@ pub struct ScanCaps {
     pub allow_simd: bool,
 }
 
-const _: () = assert!(size_of::<ScanCaps>() == 24 * size_of::<u64>());
+const _: () = assert!(size_of::<ScanCaps>() == 25 * size_of::<u64>());

@@ -17,7 +17,11 @@ mod recognise;
 mod scan;
 mod strip;
 #[cfg(test)]
-mod tests;
+mod test_scan;
+#[cfg(test)]
+mod test_strip;
+#[cfg(test)]
+mod test_toml;
 mod toml;
 
 use std::ffi::{c_char, c_int, c_void};

@@ -154,6 +154,7 @@ struct Meter<'a, 'c> {
     caps: &'c ScanCaps,
     facts: Facts<'a>,
     memories: u64,
+    names_bytes: u64,
     /// Reused from function to function.
     allocations: FuncValidatorAllocations,
 }
@@ -161,7 +162,14 @@ struct Meter<'a, 'c> {
 impl<'a, 'c> Meter<'a, 'c> {
     fn new(wasm: &'a [u8], caps: &'c ScanCaps) -> Self {
         let facts = Facts { size_bytes: wasm.len() as u64, ..Facts::default() };
-        Meter { wasm, caps, facts, memories: 0, allocations: FuncValidatorAllocations::default() }
+        Meter {
+            wasm,
+            caps,
+            facts,
+            memories: 0,
+            names_bytes: 0,
+            allocations: FuncValidatorAllocations::default(),
+        }
     }
 
     fn section(&mut self, payload: &Payload<'a>) -> Result<()> {
@@ -192,8 +200,9 @@ impl<'a, 'c> Meter<'a, 'c> {
             Payload::ExportSection(reader) => {
                 at_most("exports", MODULE, u64::from(reader.count()), caps.exports_max)?;
                 reader.clone().into_iter().try_for_each(|export| {
-                    self.facts.exports.push(export?);
-                    Ok(())
+                    let export = export?;
+                    self.facts.exports.push(export);
+                    self.name(export.name)
                 })
             }
             Payload::StartSection { .. } => {
@@ -237,6 +246,8 @@ impl<'a, 'c> Meter<'a, 'c> {
         at_most("imports", MODULE, u64::from(reader.count()), self.caps.imports_max)?;
         for import in reader.clone().into_imports() {
             let import = import?;
+            self.name(import.module)?;
+            self.name(import.name)?;
             match import.ty {
                 TypeRef::Table(table) => self.table(table)?,
                 TypeRef::Memory(memory) => {
@@ -249,6 +260,12 @@ impl<'a, 'c> Meter<'a, 'c> {
             self.facts.imports.push(import);
         }
         Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> Result<()> {
+        self.names_bytes += name.len() as u64;
+        let what = "bytes in the names of its imports and exports";
+        at_most(what, MODULE, self.names_bytes, self.caps.names_max_bytes)
     }
 
     fn table(&mut self, table: TableType) -> Result<()> {
@@ -345,15 +362,18 @@ impl<'a, 'c> Meter<'a, 'c> {
         let mut br_table_targets = 0;
         while !reader.eof() {
             let offset = reader.original_position();
-            match self.wasm.get(offset) {
-                // Blocks, branches and calls: the ones that pass a number of operands that a type says.
-                Some(0x02..=0x05 | 0x0b..=0x11) => {
+            match self.wasm.get(offset..).unwrap_or_default() {
+                // block, loop or if without a type index, which is nearly all of them: one result at most.
+                [0x02..=0x04, 0x40..=0x7f, ..] => {}
+                // Blocks, branches and calls: a type says how many operands they pass. An end or else passes what its
+                // block has been counted for.
+                [0x02..=0x04 | 0x0c..=0x11, ..] => {
                     let targets = self.operand_moves(validator, reader)?;
                     br_table_targets += targets;
                     self.facts.br_table_targets += targets;
                     at_most("br_table targets", who, br_table_targets, self.caps.br_table_max)?;
                 }
-                Some(0xfd) => self.facts.uses_simd = true,
+                [0xfd, ..] => self.facts.uses_simd = true,
                 _ => {}
             }
             reader.visit_operator(&mut validator.visitor(offset))??;

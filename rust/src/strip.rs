@@ -18,7 +18,7 @@ pub fn kept_ranges(wasm: &[u8], name_section_max_bytes: usize) -> Result<Vec<Ran
     if let Some(sentence) = not_a_core_module(wasm) {
         return Err(Refusal::NotWasm(sentence));
     }
-    let mut kept = vec![0..HEADER_BYTES];
+    let mut kept: Vec<Range<usize>> = vec![Range { start: 0, end: HEADER_BYTES }];
     let mut has_name_section = false;
     let mut reader = BinaryReader::new(&wasm[HEADER_BYTES..], HEADER_BYTES);
     while !reader.eof() {

@@ -24,7 +24,22 @@ pub fn to_json(bytes: &[u8]) -> Result<String, String> {
         at(bytes, offset, &printable_sentence(error.message()))
     })?;
     let document = Document { bytes };
-    document.table(table.get_ref(), 1).map(|value| value.to_string())
+    let json = document.table(table.get_ref(), 1).map(|value| value.to_string());
+    dismantle(table.into_inner());
+    json
+}
+
+/// Drops a tree without recursion: dotted keys inside inline tables nest thousands deep, which would take more stack
+/// than a small thread has.
+fn dismantle(table: DeTable) {
+    let mut rest: Vec<DeValue> = table.into_iter().map(|(_, value)| value.into_inner()).collect();
+    while let Some(value) = rest.pop() {
+        match value {
+            DeValue::Table(table) => rest.extend(table.into_iter().map(|(_, value)| value.into_inner())),
+            DeValue::Array(array) => rest.extend(array.into_iter().map(Spanned::into_inner)),
+            _ => {}
+        }
+    }
 }
 
 /// "line L, column C: problem". Columns count characters.
