@@ -52,9 +52,9 @@ enum berth_native_refusal {
 };
 
 /*
- * How large a module may be. A module is refused when a number is greater than its cap, so 0 allows none. The
- * numbers bound the time and memory of the compiler, not those of the guest: start from
- * BERTH_NATIVE_SCAN_CAPS_DEFAULT.
+ * How large a module may be. A module is refused when a number is greater than its cap, so 0 allows none:
+ * fill every member. The numbers bound the time and memory of the compiler, not those of the guest; berth's
+ * own, with their reasons, stand in src/sandbox/module_scan.c.
  */
 struct berth_native_scan_caps {
     uint64_t module_max_bytes;
@@ -84,36 +84,6 @@ struct berth_native_scan_caps {
     uint64_t name_section_max_bytes;
     bool allow_simd; /* fixed-width SIMD; everything else that berth does not offer cannot be switched on */
 };
-
-/* A designated initialiser for the whole struct. */
-#define BERTH_NATIVE_SCAN_CAPS_DEFAULT                \
-    {                                                 \
-        .module_max_bytes = UINT64_C(64) << 20,       \
-        .types_max = 20000,                           \
-        .params_max = 128,                            \
-        .results_max = 32,                            \
-        .imports_max = 1000,                          \
-        .functions_max = 200000,                      \
-        .tables_max = 1,                              \
-        .memories_max = 1,                            \
-        .globals_max = 20000,                         \
-        .exports_max = 20000,                         \
-        .names_max_bytes = UINT64_C(4) << 20,         \
-        .element_segments_max = 10000,                \
-        .elements_max = 1000000,                      \
-        .data_segments_max = 100000,                  \
-        .data_max_bytes = UINT64_C(64) << 20,         \
-        .body_max_bytes = UINT64_C(2) << 20,          \
-        .locals_max = 20000,                          \
-        .locals_total_max = 2000000,                  \
-        .br_table_max = 20000,                        \
-        .br_table_total_max = 2000000,                \
-        .nesting_max = 10000,                         \
-        .operand_moves_max = 200000000,               \
-        .custom_max_bytes = UINT64_C(64) << 20,       \
-        .name_section_max_bytes = UINT64_C(16) << 20, \
-        .allow_simd = false,                          \
-    }
 
 /*
  * Measures a module and validates it against exactly the features that berth offers: WebAssembly 1.0 with
