@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "sandbox/compile.h"
 #include "sandbox/host_function.h"
+#include "sandbox/module_cache.h"
 #include "sandbox/trap.h"
 #include "wasi/wasi.h"
 
@@ -98,6 +100,8 @@ static berth_status check_options(const struct berth_engine_options *options, be
 static void engine_free(berth_engine *engine)
 {
     ticker_stop(&engine->ticker);
+    module_cache_free(engine->cache);
+    compiler_free(engine->compiler);
     if (engine->metered_linker)
         wasmtime_linker_delete(engine->metered_linker);
     if (engine->linker)
@@ -118,8 +122,23 @@ static berth_status copy_string(const char **string, berth_error **reterr)
     return BERTH_OK;
 }
 
+/* A cache that cannot be had is done without; one that could feed us a stranger's code is not. */
+static berth_status open_cache(berth_engine *engine, berth_error **reterr)
+{
+    cleanup_text struct text reason = {0};
+    int r = module_cache_new(engine->options.cache_directory, &engine->settings, &engine->cache, &reason);
+    if (r == -ENOMEM || reason.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    return r == MODULE_CACHE_UNSAFE ? error_set(reterr, BERTH_IO, "%s", reason.data) : BERTH_OK;
+}
+
 static berth_status start(berth_engine *engine, berth_error **reterr)
 {
+    berth_status status = engine->options.cache ? open_cache(engine, reterr) : BERTH_OK;
+    if (status != BERTH_OK)
+        return status;
+    if (compiler_new(&engine->options, &engine->settings, &engine->compiler) < 0)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     wasm_config_t *config = engine_config_new(&engine->settings);
     if (!config)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");

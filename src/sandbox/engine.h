@@ -39,7 +39,9 @@ struct berth_engine {
      * the guest, for contracts with host_calls_per_second; in the other only those that have something to
      * wait for. */
     wasmtime_linker_t *linker, *metered_linker;
-    atomic_uint instances; /* slots of the pool in use */
+    struct compiler *compiler;
+    struct module_cache *cache; /* NULL: none */
+    atomic_uint instances;      /* slots of the pool in use */
     struct ticker ticker;
 };
 

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading a module: a list of steps, from bytes that may be anything to code that is bound to host functions.
+ * See module.h for their order. Each step appends a reason about the module if it refuses it; here it becomes
+ * a sentence.
+ */
+#include "sandbox/module.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "sandbox/compile.h"
+#include "sandbox/function_type.h"
+#include "sandbox/module_cache.h"
+#include "sandbox/module_check.h"
+#include "sandbox/module_scan.h"
+#include "sandbox/words.h"
+
+enum {
+    NAME_BYTES_SHOWN = 128,
+    ENGINE_MESSAGE_BYTES = 300,
+};
+
+DEFINE_CLEANUP(berth_module *, berth_module_unref)
+
+/* What the steps work on. */
+struct loading {
+    berth_module *module;
+    const void *bytes;
+    size_t size_bytes;
+    uint8_t sha256[SHA256_DIGEST_LENGTH];
+    char *facts_json; /* as module_scan() gave it; NULL after a cache hit */
+    struct text reason;
+};
+
+static void loading_done(struct loading *loading)
+{
+    module_scan_free(loading->facts_json);
+    text_done(&loading->reason);
+}
+
+/* The one way from a step's outcome to the caller's error. */
+static berth_status conclude(const struct loading *loading, int r, berth_error **reterr)
+{
+    cleanup_text struct text sentence = {0};
+    const char *name = loading->module->name, *reason = loading->reason.data;
+    if (r == -ENOMEM || loading->reason.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    text_append_escaped(&sentence, name, strlen(name), NAME_BYTES_SHOWN);
+    text_append(&sentence, r > 0 ? " is refused: " : " cannot be loaded: ");
+    text_append(&sentence, reason ? reason : "an unexpected error");
+    if (sentence.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    if (r > 0)
+        return error_set(reterr, BERTH_REFUSED, "%s", sentence.data);
+    /* What is missing then is the compiler, not the module. */
+    char description[128];
+    return error_set(reterr, BERTH_IO, "%s: %s", sentence.data,
+                     strerror_r(-r, description, sizeof(description)));
+}
+
+/* ---- Steps -----------------------------------------------------------------------------------------------
+ */
+
+static void append_engine_error(struct text *reason, wasmtime_error_t *error)
+{
+    wasm_byte_vec_t message;
+    wasmtime_error_message(error, &message);
+    text_append_escaped(reason, message.data, message.size, ENGINE_MESSAGE_BYTES);
+    wasm_byte_vec_delete(&message);
+    wasmtime_error_delete(error);
+}
+
+static int check_size(struct loading *loading)
+{
+    char observed[32], allowed[32];
+    uint64_t max_bytes = loading->module->engine->options.max_module_size_bytes;
+    if (loading->size_bytes <= max_bytes)
+        return 0;
+    words_bytes(loading->size_bytes, observed, sizeof(observed));
+    words_bytes(max_bytes, allowed, sizeof(allowed));
+    text_append_format(&loading->reason, "it has %s; at most %s are allowed (max_module_size_bytes)",
+                       observed, allowed);
+    return MODULE_SCAN_REFUSED;
+}
+
+/* What a slot of this engine's pool cannot hold, no contract can allow. */
+static int check_slot(struct loading *loading)
+{
+    const struct module_facts *facts = &loading->module->facts;
+    const uint64_t max_bytes = loading->module->engine->options.max_memory_bytes;
+    char observed[32], allowed[32], remedy[48];
+    if (facts->has_memory && facts->memory_min_pages > max_bytes / WASM_PAGE_BYTES) {
+        words_bytes(facts->memory_min_pages * WASM_PAGE_BYTES, observed, sizeof(observed));
+        words_bytes(max_bytes, allowed, sizeof(allowed));
+        words_memory_remedy(facts->memory_min_pages * WASM_PAGE_BYTES, remedy, sizeof(remedy));
+        text_append_format(
+            &loading->reason,
+            "it declares %s of memory, and the largest contract here allows %s; to allow it: %s", observed,
+            allowed, remedy);
+        return MODULE_SCAN_REFUSED;
+    }
+    if (facts->table_min_elements > TABLE_ELEMENTS_MAX) {
+        text_append_format(&loading->reason, "its table has %" PRIu64 " entries; at most %d are allowed",
+                           facts->table_min_elements, TABLE_ELEMENTS_MAX);
+        return MODULE_SCAN_REFUSED;
+    }
+    return 0;
+}
+
+/* 0 with code and facts; MODULE_CACHE_MISS. */
+static int take_from_cache(struct loading *loading)
+{
+    berth_module *module = loading->module;
+    const struct module_cache *cache = module->engine->cache;
+    cleanup_module_cache_entry struct module_cache_entry entry = {0};
+    if (!cache || module_cache_look_up(cache, loading->sha256, &entry) != 0)
+        return MODULE_CACHE_MISS;
+    wasmtime_error_t *error = NULL;
+    int r = module_facts_parse(entry.facts, entry.facts_bytes, &module->facts);
+    if (r == 0)
+        r = check_slot(loading);
+    if (r > 0)
+        return r == MODULE_CACHE_MISS ? MODULE_SCAN_REFUSED : r;
+    if (r == 0)
+        error =
+            wasmtime_module_deserialize(module->engine->wasm, entry.code, entry.code_bytes, &module->code);
+    if (r == 0 && !error) {
+        module->from_cache = true;
+        return 0;
+    }
+    if (error)
+        wasmtime_error_delete(error);
+    module_facts_done(&module->facts);
+    module_cache_forget(cache, loading->sha256);
+    return MODULE_CACHE_MISS;
+}
+
+static int scan(struct loading *loading)
+{
+    const struct berth_engine *engine = loading->module->engine;
+    const struct module_scan_options options = {.max_size_bytes = engine->options.max_module_size_bytes,
+                                                .simd = engine->settings.simd};
+    int r =
+        module_scan(loading->bytes, loading->size_bytes, &options, &loading->facts_json, &loading->reason);
+    if (r != 0)
+        return r;
+    r = module_facts_parse(loading->facts_json, strlen(loading->facts_json), &loading->module->facts);
+    if (r < 0) {
+        text_append(&loading->reason, "the scan's findings cannot be read");
+        return r;
+    }
+    r = module_scan_imports(&loading->module->facts, &loading->reason);
+    return r != 0 ? r : check_slot(loading);
+}
+
+static int compile(struct loading *loading)
+{
+    berth_module *module = loading->module;
+    berth_engine *engine = module->engine;
+    cleanup_module_scan uint8_t *stripped = NULL;
+    size_t stripped_bytes = 0;
+    int r = module_scan_strip(loading->bytes, loading->size_bytes, &stripped, &stripped_bytes);
+    if (r < 0)
+        return r;
+    cleanup_machine_code struct machine_code code = {0};
+    r = compiler_run(engine->compiler, engine->wasm, loading->sha256, stripped, stripped_bytes, &code,
+                     &loading->reason);
+    if (r != 0)
+        return r;
+    wasmtime_error_t *error =
+        wasmtime_module_deserialize(engine->wasm, code.bytes, code.size_bytes, &module->code);
+    if (error) {
+        text_append(&loading->reason, "the engine does not take its machine code: ");
+        append_engine_error(&loading->reason, error);
+        return COMPILE_REFUSED;
+    }
+    if (engine->cache)
+        module_cache_store(engine->cache, loading->sha256, loading->facts_json, code.bytes, code.size_bytes);
+    return 0;
+}
+
+static int bind_to(struct loading *loading, wasmtime_linker_t *linker, wasmtime_instance_pre_t **ret)
+{
+    wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, loading->module->code, ret);
+    if (!error)
+        return 0;
+    text_append(&loading->reason, "its imports cannot be bound: ");
+    append_engine_error(&loading->reason, error);
+    return MODULE_SCAN_REFUSED;
+}
+
+static int bind_imports(struct loading *loading)
+{
+    berth_module *module = loading->module;
+    int r = bind_to(loading, module->engine->linker, &module->bound);
+    return r != 0 ? r : bind_to(loading, module->engine->metered_linker, &module->bound_metered);
+}
+
+static int load(struct loading *loading)
+{
+    int r = check_size(loading);
+    if (r != 0)
+        return r;
+    SHA256(loading->bytes, loading->size_bytes, loading->sha256);
+    for (size_t i = 0; i < sizeof(loading->sha256); i++)
+        snprintf(loading->module->sha256 + 2 * i, 3, "%02x", loading->sha256[i]);
+    if (compiler_remembers(loading->module->engine->compiler, loading->sha256, &loading->reason))
+        return COMPILE_REFUSED;
+    r = take_from_cache(loading);
+    if (r == MODULE_CACHE_MISS) {
+        r = scan(loading);
+        if (r == 0)
+            r = compile(loading);
+    }
+    return r != 0 ? r : bind_imports(loading);
+}
+
+/* ---- Modules ---------------------------------------------------------------------------------------------
+ */
+
+berth_status berth_module_load(berth_engine *engine, const void *bytes, size_t size_bytes, const char *name,
+                               berth_module **ret, berth_error **reterr)
+{
+    cleanup(berth_module_unref_cleanup) berth_module *module = calloc(1, sizeof(*module));
+    if (!module)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    atomic_init(&module->references, 1);
+    module->engine = berth_engine_ref(engine);
+    module->name = strdup(name ? name : "module");
+    if (!module->name)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    cleanup(loading_done) struct loading loading = {
+        .module = module, .bytes = bytes, .size_bytes = size_bytes};
+    int r = load(&loading);
+    if (r != 0)
+        return conclude(&loading, r, reterr);
+    *ret = take_ptr(module);
+    return BERTH_OK;
+}
+
+berth_module *berth_module_ref(berth_module *module)
+{
+    atomic_fetch_add(&module->references, 1);
+    return module;
+}
+
+void berth_module_unref(berth_module *module)
+{
+    if (!module || atomic_fetch_sub(&module->references, 1) != 1)
+        return;
+    if (module->bound)
+        wasmtime_instance_pre_delete(module->bound);
+    if (module->bound_metered)
+        wasmtime_instance_pre_delete(module->bound_metered);
+    if (module->code)
+        wasmtime_module_delete(module->code);
+    module_facts_done(&module->facts);
+    berth_engine_unref(module->engine);
+    free(module->name);
+    free(module);
+}
+
+const char *berth_module_sha256(const berth_module *module)
+{
+    return module->sha256;
+}
+
+const char *berth_module_name(const berth_module *module)
+{
+    return module->name;
+}
+
+bool berth_module_from_cache(const berth_module *module)
+{
+    return module->from_cache;
+}
+
+/* ---- Files -----------------------------------------------------------------------------------------------
+ */
+
+/* Reads a regular file whole. One that grows meanwhile is read up to the size it had. */
+static berth_status read_file(const char *path, const char *shown, uint64_t max_bytes, uint8_t **ret_bytes,
+                              size_t *ret_size_bytes, berth_error **reterr)
+{
+    struct stat status;
+    char observed[32], allowed[32];
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_set_errno(reterr, -errno, "%s cannot be opened", shown);
+    if (!S_ISREG(status.st_mode))
+        return error_set(reterr, BERTH_IO, "%s is not a regular file", shown);
+    if ((uint64_t)status.st_size > max_bytes) {
+        words_bytes((uint64_t)status.st_size, observed, sizeof(observed));
+        words_bytes(max_bytes, allowed, sizeof(allowed));
+        return error_set(reterr, BERTH_REFUSED,
+                         "%s is refused: it has %s; at most %s are allowed (max_module_size_bytes)", shown,
+                         observed, allowed);
+    }
+    size_t size_bytes = (size_t)status.st_size, done = 0;
+    cleanup_free uint8_t *bytes = malloc(size_bytes + 1);
+    if (!bytes)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    while (done < size_bytes) {
+        ssize_t n = read(fd, bytes + done, size_bytes - done);
+        if (n < 0 && errno != EINTR)
+            return error_set_errno(reterr, -errno, "%s cannot be read", shown);
+        if (n == 0)
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    *ret_bytes = take_ptr(bytes);
+    *ret_size_bytes = done;
+    return BERTH_OK;
+}
+
+berth_status berth_module_load_file(berth_engine *engine, const char *path, berth_module **ret,
+                                    berth_error **reterr)
+{
+    cleanup_text struct text shown = {0};
+    cleanup_free uint8_t *bytes = NULL;
+    size_t size_bytes = 0;
+    const char *slash = strrchr(path, '/');
+    text_append_escaped(&shown, path, strlen(path), PATH_MAX);
+    if (shown.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    berth_status status = read_file(path, shown.length ? shown.data : "\"\"",
+                                    engine->options.max_module_size_bytes, &bytes, &size_bytes, reterr);
+    if (status != BERTH_OK)
+        return status;
+    return berth_module_load(engine, bytes, size_bytes, slash ? slash + 1 : path, ret, reterr);
+}
+
+/* ---- Against a contract ----------------------------------------------------------------------------------
+ */
+
+berth_status berth_module_check(const berth_module *module, const berth_contract *contract,
+                                berth_error **reterr)
+{
+    cleanup_text struct text sentence = {0};
+    cleanup_text struct text reason = {0};
+    int r = module_check(&module->facts, contract, &reason);
+    if (r == 0)
+        return BERTH_OK;
+    text_append_escaped(&sentence, module->name, strlen(module->name), NAME_BYTES_SHOWN);
+    text_append_format(&sentence, " is refused: %s", reason.data ? reason.data : "");
+    if (reason.failed || sentence.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    return error_set(reterr, BERTH_REFUSED, "%s", sentence.data);
+}
+
+static berth_status no_such_export(const berth_module *module, const char *shown, berth_error **reterr)
+{
+    const struct module_facts *facts = &module->facts;
+    cleanup_text struct text sentence = {0};
+    cleanup_free const char **names = calloc(facts->n_exports + 1, sizeof(*names));
+    size_t n_names = 0;
+    if (!names)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < facts->n_exports; i++)
+        if (facts->exports[i].kind == MODULE_FUNCTION)
+            names[n_names++] = facts->exports[i].name;
+    const char *nearest = text_nearest(shown, names);
+    text_append_escaped(&sentence, module->name, strlen(module->name), NAME_BYTES_SHOWN);
+    text_append_format(&sentence, " exports no function %s", shown);
+    if (nearest) {
+        text_append(&sentence, "; the nearest is ");
+        text_append_escaped(&sentence, nearest, strlen(nearest), NAME_BYTES_SHOWN);
+    }
+    if (sentence.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    return error_set(reterr, BERTH_NOT_FOUND, "%s", sentence.data);
+}
+
+berth_status berth_module_parameters(const berth_module *module, const char *function,
+                                     berth_value_kind *kinds, size_t capacity, size_t *ret_n_kinds,
+                                     berth_error **reterr)
+{
+    cleanup_text struct text shown = {0};
+    struct function_type type;
+    const struct module_export *export = module_facts_export(&module->facts, function, MODULE_FUNCTION);
+    text_append_escaped(&shown, function, strlen(function), NAME_BYTES_SHOWN);
+    if (shown.failed)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    if (!export)
+        return no_such_export(module, shown.data, reterr);
+    if (function_type_parse(export->type, &type) < 0)
+        return error_set(reterr, BERTH_INVALID, "%s takes or returns something other than numbers: %s",
+                         shown.data, export->type);
+    for (size_t i = 0; i < type.n_parameters && i < capacity; i++)
+        kinds[i] = type.parameters[i];
+    *ret_n_kinds = type.n_parameters;
+    return BERTH_OK;
+}
