@@ -153,7 +153,7 @@ typedef struct berth_value {
     } of;
 } berth_value;
 
-/* Starts the program: `_initialize` if there is no `_start`. Nothing runs before the next step. *ret belongs
+/* Starts the program, `_start`. Nothing runs before the next step. *ret belongs
  * to the instance and lives until the next start or berth_instance_free(). Errors: BERTH_REFUSED (no such
  * export), BERTH_BUSY (a run is going on), BERTH_ENDED (the instance is over). */
 BERTH_API BERTH_MUST_USE berth_status berth_run_start(berth_instance *instance, berth_run **ret,
@@ -202,7 +202,6 @@ typedef enum berth_limit_kind {
     BERTH_LIMIT_WALL = 2,
     BERTH_LIMIT_FUEL = 3,
     BERTH_LIMIT_OUTPUT = 4,
-    BERTH_LIMIT_STACK = 5,
 } berth_limit_kind;
 
 struct berth_outcome {
@@ -218,7 +217,7 @@ BERTH_API const struct berth_outcome *berth_run_outcome(const berth_run *run);
 
 /* A word for it: "exited", "trapped", "limit", "cancelled", "refused", "host error", "running". */
 BERTH_API const char *berth_outcome_name(berth_outcome_kind kind);
-/* "memory", "wall", "fuel", "output", "stack", "none". */
+/* "memory", "wall", "fuel", "output", "none". */
 BERTH_API const char *berth_limit_name(berth_limit_kind limit);
 
 /* What the export returned, once the outcome is BERTH_OUTCOME_EXITED. Borrowed as above. */

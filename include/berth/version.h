@@ -14,7 +14,7 @@ extern "C" {
 /* The version of the library that is loaded, for example "0.1.0". */
 BERTH_API const char *berth_version(void);
 
-/* The engine inside and its version, for example "Wasmtime 48.0.8". */
+/* The version of Wasmtime inside, for example "48.0.8". */
 BERTH_API const char *berth_engine_version(void);
 
 #ifdef __cplusplus

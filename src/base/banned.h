@@ -17,6 +17,7 @@
 /* No way to see that the text was not a number. */
 #pragma GCC poison atoi atol atoll
 /* The stack of a fiber is small, and its size must not depend on a guest. */
+#undef alloca
 #pragma GCC poison alloca
 
 #endif
