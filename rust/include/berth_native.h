@@ -109,10 +109,12 @@ struct berth_native_scan_caps {
  *    "data_bytes": n, "element_count": n, "locals_total": n, "largest_body_bytes": n,
  *    "br_table_targets": n, "custom_bytes": n, "name_section_bytes": n, "nesting": n, "operand_moves": n,
  *    "start": b, "uses_simd": b,
- *    "producers": ["language C11", "processed-by clang 19.1.7"], at most 16, each at most 128 bytes of
- * printable ASCII "target_features": ["+sign-ext"]}                           at most 64, likewise k is func,
- * memory, table or global. t is "(i32,i64)->(i32)" for a function, "i32" or "mut i32" for a global, "1..16"
- * or "1.." (pages) for a memory, "funcref 1..16" or "funcref 1.." for a table.
+ *    "producers": ["language C11", "processed-by clang 19.1.7"],  at most 16
+ *    "target_features": ["+sign-ext"]}                           at most 64
+ *
+ * k is func, memory, table or global. t is "(i32,i64)->(i32)" for a function, "i32" or "mut i32" for a
+ * global, "1..16" or "1.." (pages) for a memory, "funcref 1..16" or "funcref 1.." for a table. What producers
+ * and target_features quote is printable ASCII of at most 128 bytes each.
  */
 int berth_native_module_scan(const uint8_t *wasm, size_t length, const struct berth_native_scan_caps *caps,
                              char **ret_facts_json, char **reterr_message);

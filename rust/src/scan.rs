@@ -145,7 +145,7 @@ fn at_most(what: &str, who: impl fmt::Display, observed: u64, allowed: u64) -> R
     if observed <= allowed {
         return Ok(());
     }
-    Err(Refusal::Cap(format!("{who} has {observed} {what}; at most {allowed} are allowed")))
+    Err(Refusal::Cap(format!("{who} has {observed} {what}; the limit is {allowed}")))
 }
 
 /// Counts what goes by, and refuses what is too much.

@@ -340,10 +340,10 @@ fn eight_kilobytes_that_declare_fifty_million_locals_are_refused() {
     let wasm = functions(&[], &[], &bodies);
     assert!(wasm.len() < 16_000);
     let caps = ScanCaps { locals_total_max: 2_000_000, ..roomy() };
-    let expected = "the module has 2050000 locals in all its functions; at most 2000000 are allowed";
+    let expected = "the module has 2050000 locals in all its functions; the limit is 2000000";
     assert_eq!(refusal_with(&wasm, &caps), Refusal::Cap(expected.to_owned()));
     let caps = ScanCaps { locals_max: 49_999, ..roomy() };
-    let expected = "function 0 has 50000 locals; at most 49999 are allowed";
+    let expected = "function 0 has 50000 locals; the limit is 49999";
     assert_eq!(refusal_with(&wasm, &caps), Refusal::Cap(expected.to_owned()));
     let four_billion =
         functions(&[], &[], &[body(&[(u32::MAX, ValType::I32), (u32::MAX, ValType::I32)], &[])]);
@@ -369,7 +369,7 @@ fn a_br_table_with_many_targets_and_operands_is_refused_before_it_is_walked() {
     code.push(Instruction::BrTable(targets.as_slice().into(), 0));
     let wasm = functions(&[], &[ValType::I32; 100], &[body(&[], &code)]);
     let caps = ScanCaps { br_table_max: 20_000, ..roomy() };
-    let expected = "function 0 has 100001 br_table targets; at most 20000 are allowed";
+    let expected = "function 0 has 100001 br_table targets; the limit is 20000";
     assert_eq!(refusal_with(&wasm, &caps), Refusal::Cap(expected.to_owned()));
     let caps = ScanCaps { operand_moves_max: 10_000_000, ..roomy() };
     assert!(matches!(refusal_with(&wasm, &caps), Refusal::Cap(text) if text.contains("operands to pass")));
@@ -383,7 +383,7 @@ fn deep_nesting_is_counted_and_costs_no_stack() {
     let wasm = functions(&[], &[], &[body(&[], &code)]);
     assert_eq!(facts(&wasm)["nesting"], 200_001);
     let caps = ScanCaps { nesting_max: 10_000, ..roomy() };
-    let expected = "function 0 has 10001 blocks open at the same time; at most 10000 are allowed";
+    let expected = "function 0 has 10001 blocks open at the same time; the limit is 10000";
     assert_eq!(refusal_with(&wasm, &caps), Refusal::Cap(expected.to_owned()));
 }
 
@@ -426,7 +426,7 @@ fn every_cap_holds_exactly() {
         set(&mut caps, observed);
         assert!(facts_with(&wasm, &caps).is_ok(), "row {index}");
         set(&mut caps, observed - 1);
-        let allowed = format!("at most {} are allowed", observed - 1);
+        let allowed = format!("; the limit is {}", observed - 1);
         let refusal = refusal_with(&wasm, &caps);
         assert!(
             matches!(&refusal, Refusal::Cap(text) if text.ends_with(&allowed)),
