@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ctrl-C and SIGTERM end the guest, not berth: the run is cancelled, its usage can still be reported and the
+ * exit status says which signal it was. A second Ctrl-C ends berth at once.
+ *
+ * Signals that were ignored when berth started (nohup, a shell's background job) stay ignored.
+ */
+#ifndef BERTH_CLI_INTERRUPT_H
+#define BERTH_CLI_INTERRUPT_H
+
+#include <berth/run.h>
+
+/* From now on signals cancel this run. The run must live until interrupt_forget(). If one has come already,
+ * the run is cancelled now. */
+void interrupt_watch(berth_run *run);
+void interrupt_forget(void);
+
+/* The first signal that came, or 0. */
+int interrupt_signal(void);
+
+#endif
