@@ -289,7 +289,7 @@ static int value_from_text(const struct contract_key *key, const char *value, js
         return -ENOMEM;
     if (key->kind != KIND_CHOICE && json_read(number.data, number.length, ret, &message) == 0)
         return 0;
-    *ret = json_escaped(value, strlen(value), CONTRACT_FOUND_MAX_BYTES);
+    *ret = json_string_nocheck(value); /* may be any bytes: only compared, and escaped in a message */
     return *ret ? 0 : -ENOMEM;
 }
 

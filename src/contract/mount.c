@@ -39,8 +39,8 @@ static size_t guest_length(const char *guest)
 static bool is_guest_path(const char *guest)
 {
     size_t length = guest_length(guest);
-    return guest[0] == '/' && length <= CONTRACT_PATH_MAX_BYTES && is_printable_utf8(guest, length) &&
-           has_only_names(guest + 1, length - 1);
+    return guest[0] == '/' && !strstr(guest, "//") && length <= CONTRACT_PATH_MAX_BYTES &&
+           is_printable_utf8(guest, length) && has_only_names(guest + 1, length - 1);
 }
 
 static bool is_host_path(const char *host)
@@ -49,13 +49,37 @@ static bool is_host_path(const char *host)
     return length > 0 && length <= CONTRACT_PATH_MAX_BYTES && text_is_utf8(host, length);
 }
 
+/* Whether every "[" is closed in its component and every "\\" has a character to take as it is. The first
+ * character of a set is a member even if it is "]". */
+static bool has_whole_sets(const char *pattern)
+{
+    for (const char *c = pattern; *c; c++) {
+        if (*c == '\\') {
+            if (*++c == '\0' || *c == '/')
+                return false;
+            continue;
+        }
+        if (*c != '[')
+            continue;
+        c += c[1] == '!' || c[1] == '^' ? 2 : 1;
+        c += *c == ']';
+        c += strcspn(c, "]/");
+        if (*c != ']')
+            return false;
+    }
+    return true;
+}
+
+/* The grammar of docs/contract.md, section "Hiding". */
 static bool is_hide_pattern(const char *pattern)
 {
     size_t length = strlen(pattern);
+    if (length > CONTRACT_PATH_MAX_BYTES || pattern[0] == '!' || !text_is_utf8(pattern, length))
+        return false;
     if (length > 1 && pattern[length - 1] == '/')
         length--;
-    return length > 0 && length <= CONTRACT_PATH_MAX_BYTES && !strstr(pattern, "**") &&
-           text_is_utf8(pattern, length) && has_only_names(pattern, length);
+    size_t start = length > 0 && pattern[0] == '/';
+    return length > start && has_only_names(pattern + start, length - start) && has_whole_sets(pattern);
 }
 
 static int refuse(struct text *problem, const char *key, const char *found, const char *requirement)
@@ -83,10 +107,9 @@ int contract_mount_check(const struct berth_mount *mount, struct text *problem)
     }
     for (size_t i = 0; i < mount->n_hide; i++)
         if (!mount->hide || !mount->hide[i] || !is_hide_pattern(mount->hide[i]))
-            return refuse(
-                problem, "hide", mount->hide ? mount->hide[i] : NULL,
-                "a pattern such as \"*.key\", \"private/\" or \"old/*.log\", relative to the mount, "
-                "without \"**\", \".\" or \"..\"");
+            return refuse(problem, "hide", mount->hide ? mount->hide[i] : NULL,
+                          "a pattern such as \"*.key\", \"private/\" or \"/old/**/*.log\", without \".\", "
+                          "\"..\", a leading \"!\" or an open \"[\"");
     if (mount->quota_bytes && !mount->writable) {
         const struct contract_key *quota = &contract_keys[KEY_MOUNT_quota_mb];
         text_append(problem, "grants.mount.quota_mb is ");
