@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all whole-process tests share: the binary (BERTH in the environment, or build/berth) and guests, built once from
+tests/guests/NAME.{wat,c,rs} into build/tests/guests and named for what they do."""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BERTH = Path(os.environ.get("BERTH", ROOT / "build" / "berth")).resolve()
+GUESTS = BERTH.parent / "tests" / "guests"
+
+COMPILERS = {
+    ".wat": ["wat2wasm", "{source}", "-o", "{module}"],
+    ".c": ["clang-19", "--target=wasm32-wasi", "--sysroot=/usr", "-O2", "-Wall", "-Wextra", "-Werror",
+           "-Wl,--strip-all", "{source}", "-o", "{module}"],
+    ".rs": ["rustc", "--target=wasm32-wasi", "-O", "-C", "strip=symbols", "{source}", "-o", "{module}"],
+}
+
+
+def build_guest(source):
+    """The path of the module made from the source, which is compiled if it is newer."""
+    source = Path(source)
+    module = GUESTS / (source.stem + ".wasm")
+    if module.exists() and module.stat().st_mtime_ns > source.stat().st_mtime_ns:
+        return module
+    compiler, *arguments = COMPILERS[source.suffix]
+    # Debian's own rustc has the library for wasm32-wasi; another one earlier in PATH may not.
+    if compiler == "rustc" and os.path.exists("/usr/bin/rustc"):
+        compiler = "/usr/bin/rustc"
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
+    GUESTS.mkdir(parents=True, exist_ok=True)
+    unfinished = GUESTS / f"{source.stem}.{os.getpid()}.tmp"
+    subprocess.run([compiler, *(word.format(source=source, module=unfinished) for word in arguments)], check=True)
+    unfinished.rename(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def berth():
+    """The path of the binary."""
+    assert BERTH.exists(), f"{BERTH} is not built"
+    return BERTH
+
+
+@pytest.fixture(scope="session")
+def guest():
+    """guest("loops_forever") gives the path of the module."""
+
+    def find(name):
+        for suffix in COMPILERS:
+            source = ROOT / "tests" / "guests" / (name + suffix)
+            if source.exists():
+                return build_guest(source)
+        raise LookupError(f"there is no guest {name} in tests/guests")
+
+    return find
