@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* No bound on what is written. */
-#pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy
+#pragma GCC poison strcpy strcat sprintf vsprintf stpcpy
 /* Hidden state between calls. */
 #pragma GCC poison strtok
 /* No way to see that the text was not a number. */

@@ -138,7 +138,7 @@ static int compile_in_process(wasm_engine_t *engine, const uint8_t *wasm, size_t
     struct in_process work = {.engine = engine, .wasm = wasm, .size_bytes = size_bytes};
     int r = run_on_large_stack(&work);
     if (r < 0) {
-        text_append(reason, "no thread for the compiler");
+        text_append(reason, "there is no thread for the compiler");
         return r;
     }
     if (work.error) {

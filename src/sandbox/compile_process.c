@@ -25,6 +25,14 @@
 #include "base/checked_math.h"
 #include "base/clock.h"
 
+/* The system said no: what failed, and errno in words. */
+static int fail(int negative_errno, struct text *reason, const char *what)
+{
+    char description[128];
+    text_append_format(reason, "%s: %s", what, strerror_r(-negative_errno, description, sizeof(description)));
+    return negative_errno;
+}
+
 /* ---- The program -----------------------------------------------------------------------------------------
  */
 
@@ -271,7 +279,7 @@ static int judge_silence(const struct process_end *ending, struct text *reason)
         text_append_format(reason, "the compiler ended without a word (status %d)", ending->status);
     else
         text_append(reason, "the compiler ended without a word");
-    return -EINTR;
+    return -EIO;
 }
 
 static int map_code(int fd, const struct compile_report *report, struct machine_code *ret_code,
@@ -289,10 +297,8 @@ static int map_code(int fd, const struct compile_report *report, struct machine_
         mapping = mmap(NULL, report->code_bytes, PROT_READ, MAP_PRIVATE, fd, COMPILE_CODE_OFFSET);
     if (r == 0 && mapping == MAP_FAILED)
         r = -errno;
-    if (r < 0) {
-        text_append(reason, "the compiler's result cannot be read");
-        return r;
-    }
+    if (r < 0)
+        return fail(r, reason, "the compiler's result cannot be read");
     *ret_code = (struct machine_code){.bytes = mapping,
                                       .size_bytes = report->code_bytes,
                                       .mapping = mapping,
@@ -346,23 +352,18 @@ int compile_process_run(const char *program, const struct engine_settings *setti
 
     cleanup(compile_files_done) struct compile_files files = {-1, -1, -1};
     r = compile_files_init(&files, wasm, size_bytes);
-    if (r < 0) {
-        text_append(reason, "the compiler cannot be given its files");
-        return r;
-    }
+    if (r < 0)
+        return fail(r, reason, "the compiler cannot be given its files");
     pid_t pid;
     r = start(path.data, settings, limits, &files, &pid);
     if (r < 0) {
         text_append(reason, "the compiler program ");
         text_append_escaped(reason, path.data, path.length, PATH_MAX);
-        text_append(reason, " does not start");
-        return r;
+        return fail(r, reason, " does not start");
     }
     struct process_end ending;
     r = supervise(pid, limits->wall_seconds, &ending);
-    if (r < 0) {
-        text_append(reason, "the compiler cannot be waited for");
-        return r;
-    }
+    if (r < 0)
+        return fail(r, reason, "the compiler cannot be waited for");
     return judge(&files, &ending, limits, ret_code, reason);
 }

@@ -17,7 +17,7 @@
 
 #include "berth_native.h"
 #include "sandbox/function_type.h"
-#include "sandbox/limits.h"
+#include "sandbox/rate_limits.h"
 #include "sandbox/module.h"
 #include "sandbox/outcome.h"
 #include "sandbox/schedule.h"

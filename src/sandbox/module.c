@@ -56,12 +56,7 @@ static berth_status conclude(const struct loading *loading, int r, berth_error *
     text_append(&sentence, reason ? reason : "an unexpected error");
     if (sentence.failed)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
-    if (r > 0)
-        return error_set(reterr, BERTH_REFUSED, "%s", sentence.data);
-    /* What is missing then is the compiler, not the module. */
-    char description[128];
-    return error_set(reterr, BERTH_IO, "%s: %s", sentence.data,
-                     strerror_r(-r, description, sizeof(description)));
+    return error_set(reterr, r > 0 ? BERTH_REFUSED : BERTH_IO, "%s", sentence.data);
 }
 
 /* ---- Steps -----------------------------------------------------------------------------------------------
@@ -354,7 +349,7 @@ berth_status berth_module_check(const berth_module *module, const berth_contract
     return error_set(reterr, BERTH_REFUSED, "%s", sentence.data);
 }
 
-static berth_status no_such_export(const berth_module *module, const char *shown, berth_error **reterr)
+berth_status module_error_no_export(const berth_module *module, const char *function, berth_error **reterr)
 {
     const struct module_facts *facts = &module->facts;
     cleanup_text struct text sentence = {0};
@@ -365,9 +360,10 @@ static berth_status no_such_export(const berth_module *module, const char *shown
     for (size_t i = 0; i < facts->n_exports; i++)
         if (facts->exports[i].kind == MODULE_FUNCTION)
             names[n_names++] = facts->exports[i].name;
-    const char *nearest = text_nearest(shown, names);
+    const char *nearest = text_nearest(function, names);
     text_append_escaped(&sentence, module->name, strlen(module->name), NAME_BYTES_SHOWN);
-    text_append_format(&sentence, " exports no function %s", shown);
+    text_append(&sentence, " exports no function ");
+    text_append_escaped(&sentence, function, strlen(function), NAME_BYTES_SHOWN);
     if (nearest) {
         text_append(&sentence, "; the nearest is ");
         text_append_escaped(&sentence, nearest, strlen(nearest), NAME_BYTES_SHOWN);
@@ -388,7 +384,7 @@ berth_status berth_module_parameters(const berth_module *module, const char *fun
     if (shown.failed)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     if (!export)
-        return no_such_export(module, shown.data, reterr);
+        return module_error_no_export(module, function, reterr);
     if (function_type_parse(export->type, &type) < 0)
         return error_set(reterr, BERTH_INVALID, "%s takes or returns something other than numbers: %s",
                          shown.data, export->type);

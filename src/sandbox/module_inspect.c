@@ -46,6 +46,7 @@ static void inspection_done(struct inspection *inspection)
 
 enum need {
     NEED_NOTHING,
+    NEED_OTHER_HOST,
     NEED_ARGS,
     NEED_ENV,
     NEED_CLOCK,
@@ -61,6 +62,7 @@ static const struct {
     const char *note;
 } needs[N_NEEDS] = {
     [NEED_NOTHING] = {NULL, "always there"},
+    [NEED_OTHER_HOST] = {NULL, "berth does not offer it"},
     [NEED_ARGS] = {"grants.args", "args = true"},
     [NEED_ENV] = {"grants.env", "env = [\"NAME\"]"},
     [NEED_CLOCK] = {"grants.clock", "clock = \"coarse\""},
@@ -93,8 +95,8 @@ static const struct {
 
 static enum need need_of(const struct module_import *import)
 {
-    if (import->kind != MODULE_FUNCTION)
-        return NEED_NOTHING;
+    if (!module_scan_offers(import))
+        return NEED_OTHER_HOST;
     for (size_t i = 0; i < sizeof(needs_of_functions) / sizeof(needs_of_functions[0]); i++)
         if (strncmp(import->name, needs_of_functions[i].prefix, strlen(needs_of_functions[i].prefix)) == 0)
             return needs_of_functions[i].need;
@@ -126,6 +128,7 @@ static bool grants_need(const berth_contract *contract, enum need need)
     case NEED_WRITE:
         return has_writable_mount(grants);
     case NEED_NEVER:
+    case NEED_OTHER_HOST:
         return false;
     default:
         return true;
@@ -202,13 +205,13 @@ static void append_memory(struct text *out, const struct module_facts *facts)
         return;
     }
     words_bytes(facts->memory_min_pages * WASM_PAGE_BYTES, minimum, sizeof(minimum));
-    text_append_format(out, "%s (%" PRIu64 " pages) to start with, ", minimum, facts->memory_min_pages);
+    text_append_format(out, "%s to start with, ", minimum);
     if (facts->memory_max_pages == UINT64_MAX) {
         text_append(out, "no maximum of its own\n");
         return;
     }
     words_bytes(facts->memory_max_pages * WASM_PAGE_BYTES, maximum, sizeof(maximum));
-    text_append_format(out, "at most %s (%" PRIu64 " pages)\n", maximum, facts->memory_max_pages);
+    text_append_format(out, "at most %s\n", maximum);
 }
 
 static void append_producers(struct text *out, const struct module_facts *facts)
@@ -274,7 +277,7 @@ static void append_imports(struct text *out, const struct inspection *inspection
         size_t length = strlen(facts->imports[i].module) + 1 + strlen(facts->imports[i].name);
         longest = length > longest ? length : longest;
     }
-    text_append_format(out, "\nimports: %s\n", facts->n_imports ? "" : "none");
+    text_append_format(out, "\nimports%s\n", facts->n_imports ? "" : ": none");
     for (size_t i = 0; i < facts->n_imports && i < LINES_SHOWN; i++) {
         const struct module_import *import = &facts->imports[i];
         cleanup_text struct text full_name = {0};
@@ -298,12 +301,12 @@ static void append_exports(struct text *out, const struct module_facts *facts)
         size_t length = strlen(facts->exports[i].name);
         longest = length > longest ? length : longest;
     }
-    text_append_format(out, "\nexports: %s\n", facts->n_exports ? "" : "none");
+    text_append_format(out, "\nexports%s\n", facts->n_exports ? "" : ": none");
     for (size_t i = 0; i < facts->n_exports && i < LINES_SHOWN; i++) {
         const struct module_export *export = &facts->exports[i];
         text_append(out, "  ");
         append_column(out, export->name, NAME_BYTES_SHOWN, column_for(longest));
-        append_column(out, module_extern_kind_name(export->kind), NAME_BYTES_SHOWN, sizeof("function ") - 1);
+        append_column(out, module_extern_kind_name(export->kind), NAME_BYTES_SHOWN, sizeof("function  ") - 1);
         text_append_escaped(out, export->type, strlen(export->type), TYPE_BYTES_SHOWN);
         text_append(out, "\n");
     }

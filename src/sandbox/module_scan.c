@@ -217,17 +217,25 @@ static int refuse_kind(const struct module_import *import, struct text *reason)
     return MODULE_SCAN_REFUSED;
 }
 
+static int check_import(const struct module_import *import, struct text *reason)
+{
+    if (import->kind != MODULE_FUNCTION)
+        return refuse_kind(import, reason);
+    const struct wasi_function_info *info =
+        strcmp(import->module, wasi_module) == 0 ? find_function(import->name) : NULL;
+    return info ? check_type(import, info, reason) : refuse_unknown(import, reason);
+}
+
+bool module_scan_offers(const struct module_import *import)
+{
+    cleanup_text struct text reason = {0};
+    return check_import(import, &reason) == 0;
+}
+
 int module_scan_imports(const struct module_facts *facts, struct text *reason)
 {
     for (size_t i = 0; i < facts->n_imports; i++) {
-        const struct module_import *import = &facts->imports[i];
-        if (import->kind != MODULE_FUNCTION)
-            return refuse_kind(import, reason);
-        const struct wasi_function_info *info =
-            strcmp(import->module, wasi_module) == 0 ? find_function(import->name) : NULL;
-        if (!info)
-            return refuse_unknown(import, reason);
-        int r = check_type(import, info, reason);
+        int r = check_import(&facts->imports[i], reason);
         if (r != 0)
             return r;
     }

@@ -35,6 +35,9 @@ int module_scan(const void *bytes, size_t size_bytes, const struct module_scan_o
  * 0, or MODULE_SCAN_REFUSED with a reason that names the first import that is not offered. */
 int module_scan_imports(const struct module_facts *facts, struct text *reason);
 
+/* Whether berth offers this import, with this type. */
+bool module_scan_offers(const struct module_import *import);
+
 /* A copy without custom sections, but for a section of function names that is not too large. The caller gives
  * it back with module_scan_free(). 0, -EINVAL (not scanned before), -ENOMEM. */
 int module_scan_strip(const void *bytes, size_t size_bytes, uint8_t **ret_bytes, size_t *ret_size_bytes);

@@ -21,7 +21,7 @@ void host_close(struct host *host);
 berth_module *host_module(const struct host *host, const char *name);
 
 /* The defaults with "key", "value" pairs set; ends with NULL. */
-berth_contract *contract_with(const char *key, ...) __attribute__((sentinel));
+berth_contract *contract_with(const char *key, ...);
 
 enum { OUTPUT_MAX = 4096 };
 

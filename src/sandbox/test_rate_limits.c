@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rates against exact simulations in which time is a number. */
-#include "sandbox/limits.h"
+#include "sandbox/rate_limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See limits.h. All times are monotonic nanoseconds that the caller read. */
-#include "sandbox/limits.h"
+/* See rate_limits.h. All times are monotonic nanoseconds that the caller read. */
+#include "sandbox/rate_limits.h"
 
 #include "base/checked_math.h"
 #include "base/clock.h"

@@ -3,8 +3,8 @@
  * The arithmetic of limits that are rates: pure functions of numbers and times, so that a test can check them
  * against an exact simulation.
  */
-#ifndef BERTH_SANDBOX_LIMITS_H
-#define BERTH_SANDBOX_LIMITS_H
+#ifndef BERTH_SANDBOX_RATE_LIMITS_H
+#define BERTH_SANDBOX_RATE_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>
