@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state of one guest: what it was granted, its descriptors, and how far a call that had to wait has come.
+ *
+ * One allocation of about a kilobyte, so that ten thousand parked guests are cheap; no system call is made
+ * before the guest makes one.
+ */
+#ifndef BERTH_WASI_CONTEXT_H
+#define BERTH_WASI_CONTEXT_H
+
+#include "wasi/descriptor.h"
+#include "wasi/wasi.h"
+
+struct listing;
+
+/* What a call keeps between WASI_WAIT or WASI_YIELD and its repetition. */
+struct pending_call {
+    bool active;
+    enum wasi_function function;
+    uint64_t started_ns; /* poll_oneoff */
+    uint64_t done_bytes; /* already moved */
+    uint64_t position;   /* fd_readdir: the cookie to go on from */
+};
+
+struct wasi_context {
+    const char *const *args;
+    const char *const *env;
+    struct wasi_stream streams[3];
+    struct wasi_mounts *mounts;
+    void (*on_denial)(void *payload, const struct wasi_denial *denial);
+    void *payload;
+    enum wasi_clock_mode clock;
+    enum wasi_random_mode random;
+    bool deterministic;
+    uint32_t max_open_files;
+
+    struct wasi_usage usage;
+    struct wasi_wait wait;
+    struct pending_call pending;
+    uint64_t random_state[4];
+    uint64_t virtual_ns;        /* deterministic: time since the start */
+    uint64_t monotonic_base_ns; /* what the guest's monotonic clock starts from; 0: not read yet */
+    struct listing *listing;    /* deterministic: the directory read last, sorted */
+    char fault[160];
+
+    struct descriptor *table; /* `first_table`, or allocated */
+    uint32_t table_size;
+    uint32_t open_files;
+    struct descriptor first_table[];
+};
+
+#endif

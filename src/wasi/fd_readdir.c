@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fd_readdir: entries of a directory into the guest's buffer, from a cookie on.
+ *
+ * The cookie is the kernel's position, or in deterministic mode the number of an entry in the sorted listing.
+ * The last entry is cut where the buffer ends. A buffer that is not full means that there is no more, so a
+ * large one is filled in pieces of one call, between which others get a turn.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "wasi/context.h"
+#include "wasi/directory.h"
+#include "wasi/filestat.h"
+#include "wasi/guest_errno.h"
+#include "wasi/guest_memory.h"
+#include "wasi/listing.h"
+
+enum { PIECE_BYTES = 65536 };
+
+/* The guest's buffer as it fills. */
+struct entry_buffer {
+    uint8_t *bytes;
+    size_t size;
+    size_t used;
+    size_t piece_end;  /* no entry begins behind it in this turn */
+    uint64_t position; /* behind the last entry */
+};
+
+static void put_bytes(struct entry_buffer *buffer, const void *bytes, size_t size)
+{
+    size_t room = buffer->size - buffer->used;
+    size_t used = size < room ? size : room;
+    memcpy(buffer->bytes + buffer->used, bytes, used);
+    buffer->used += used;
+}
+
+/* false: the buffer is full, or the piece is. */
+static bool put_entry(struct entry_buffer *buffer, const struct directory_entry *entry)
+{
+    uint8_t header[DIRENT_SIZE] = {0};
+    size_t length = strlen(entry->name);
+    store_u64(header + DIRENT_NEXT, entry->next);
+    store_u64(header + DIRENT_INO, entry->inode);
+    store_u32(header + DIRENT_NAMLEN, (uint32_t)length);
+    store_u8(header + DIRENT_TYPE, entry->filetype);
+    put_bytes(buffer, header, sizeof header);
+    put_bytes(buffer, entry->name, length);
+    buffer->position = entry->next;
+    return buffer->used < buffer->piece_end;
+}
+
+/* The descriptor to read the directory through: that of a preopen belongs to all contexts of the mount, so
+ * the guest gets one of its own. */
+static int listing_fd(struct descriptor *directory, int *ret_fd)
+{
+    if (directory->preopen && directory->listing_fd < 0) {
+        directory->listing_fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (directory->listing_fd < 0)
+            return guest_errno(errno);
+    }
+    *ret_fd = directory->preopen ? directory->listing_fd : directory->fd;
+    return 0;
+}
+
+static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry_buffer *buffer)
+{
+    struct directory directory;
+    struct directory_entry entry;
+    int r = directory_start(&directory, mount, fd, cookie);
+    while (!r) {
+        r = directory_next(&directory, &entry);
+        if (r || !entry.name || !put_entry(buffer, &entry))
+            break;
+    }
+    directory_done(&directory);
+    return r;
+}
+
+/* The inode that the parent would have: of ".." at the root of the mount it is the root's. */
+static uint64_t hashed_inode(const struct mount *mount, int fd, const char *name)
+{
+    if (strcmp(name, ".") == 0)
+        return filestat_hashed_inode(mount, fd, NULL);
+    return strcmp(name, "..") == 0 ? 0 : filestat_hashed_inode(mount, fd, name);
+}
+
+static int fill_sorted(struct call *call, const struct descriptor *owner, int fd, uint64_t cookie,
+                       struct entry_buffer *buffer)
+{
+    static const char *const dots[] = {".", ".."};
+    const struct listing *listing = cookie ? listing_of(call->context, owner) : NULL;
+    int r = listing ? 0 : listing_read(call->context, owner, fd, &listing);
+    if (r)
+        return r;
+    for (uint64_t i = cookie; i < listing->n_entries + 2; i++) {
+        const struct listing_entry *found = i < 2 ? NULL : &listing->entries[i - 2];
+        struct directory_entry entry = {
+            .name = found ? found->name : dots[i],
+            .next = i + 1,
+            .filetype = found ? found->filetype : FILETYPE_DIRECTORY,
+        };
+        entry.inode = hashed_inode(owner->mount, fd, entry.name);
+        if (!put_entry(buffer, &entry))
+            break;
+    }
+    return 0;
+}
+
+int call_fd_readdir(struct call *call)
+{
+    struct wasi_context *context = call->context;
+    struct pending_call *pending = &context->pending;
+    struct entry_buffer buffer = {.size = call_u32(call, 2)};
+    struct descriptor *directory;
+    uint8_t *used;
+    int fd = -1;
+    int r = guest_range(call, "the buffer", call_u32(call, 1), buffer.size, 1, &buffer.bytes);
+    if (!r)
+        r = guest_range(call, "the size", call_u32(call, 4), 4, 4, &used);
+    if (!r)
+        r = descriptor_find_directory(call, call_u32(call, 0), RIGHTS_FD_READDIR, NULL, &directory);
+    if (!r)
+        r = listing_fd(directory, &fd);
+    if (r)
+        return r;
+    buffer.used = pending->done_bytes < buffer.size ? pending->done_bytes : buffer.size;
+    buffer.piece_end = buffer.size - buffer.used > PIECE_BYTES ? buffer.used + PIECE_BYTES : buffer.size;
+    uint64_t cookie = pending->active ? pending->position : call_u64(call, 3);
+    if (buffer.size)
+        r = context->deterministic ? fill_sorted(call, directory, fd, cookie, &buffer)
+                                   : fill(directory->mount, fd, cookie, &buffer);
+    if (r)
+        return r;
+    pending->done_bytes = buffer.used;
+    pending->position = buffer.position;
+    if (buffer.used >= buffer.piece_end && buffer.used < buffer.size)
+        return CALL_YIELD;
+    store_u32(used, (uint32_t)buffer.used);
+    return 0;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The numbers of WASI preview 1: errnos, rights, flags and record layouts.
+ *
+ * Source: typenames.witx of wasi_snapshot_preview1. Names are those of the specification, in capitals. Every
+ * record that crosses the border is written and read field by field at the offsets given here; no C struct is
+ * laid over guest memory.
+ */
+#ifndef BERTH_WASI_PREVIEW1_H
+#define BERTH_WASI_PREVIEW1_H
+
+#include <stdint.h>
+
+enum guest_errno {
+    ERRNO_SUCCESS = 0,
+    ERRNO_2BIG = 1,
+    ERRNO_ACCES = 2,
+    ERRNO_AGAIN = 6,
+    ERRNO_BADF = 8,
+    ERRNO_BUSY = 10,
+    ERRNO_DQUOT = 19,
+    ERRNO_EXIST = 20,
+    ERRNO_FBIG = 22,
+    ERRNO_ILSEQ = 25,
+    ERRNO_INTR = 27,
+    ERRNO_INVAL = 28,
+    ERRNO_IO = 29,
+    ERRNO_ISDIR = 31,
+    ERRNO_LOOP = 32,
+    ERRNO_MFILE = 33,
+    ERRNO_MLINK = 34,
+    ERRNO_NAMETOOLONG = 37,
+    ERRNO_NFILE = 41,
+    ERRNO_NODEV = 43,
+    ERRNO_NOENT = 44,
+    ERRNO_NOMEM = 48,
+    ERRNO_NOSPC = 51,
+    ERRNO_NOSYS = 52,
+    ERRNO_NOTDIR = 54,
+    ERRNO_NOTEMPTY = 55,
+    ERRNO_NOTSOCK = 57,
+    ERRNO_NOTSUP = 58,
+    ERRNO_NOTTY = 59,
+    ERRNO_NXIO = 60,
+    ERRNO_OVERFLOW = 61,
+    ERRNO_PERM = 63,
+    ERRNO_PIPE = 64,
+    ERRNO_RANGE = 68,
+    ERRNO_ROFS = 69,
+    ERRNO_SPIPE = 70,
+    ERRNO_STALE = 72,
+    ERRNO_TIMEDOUT = 73,
+    ERRNO_TXTBSY = 74,
+    ERRNO_XDEV = 75,
+    ERRNO_NOTCAPABLE = 76,
+};
+
+enum filetype {
+    FILETYPE_UNKNOWN = 0,
+    FILETYPE_BLOCK_DEVICE = 1,
+    FILETYPE_CHARACTER_DEVICE = 2,
+    FILETYPE_DIRECTORY = 3,
+    FILETYPE_REGULAR_FILE = 4,
+    FILETYPE_SOCKET_STREAM = 6,
+    FILETYPE_SYMBOLIC_LINK = 7,
+};
+
+#define RIGHT(bit)                     (UINT64_C(1) << (bit))
+#define RIGHTS_FD_DATASYNC             RIGHT(0)
+#define RIGHTS_FD_READ                 RIGHT(1)
+#define RIGHTS_FD_SEEK                 RIGHT(2)
+#define RIGHTS_FD_FDSTAT_SET_FLAGS     RIGHT(3)
+#define RIGHTS_FD_SYNC                 RIGHT(4)
+#define RIGHTS_FD_TELL                 RIGHT(5)
+#define RIGHTS_FD_WRITE                RIGHT(6)
+#define RIGHTS_FD_ADVISE               RIGHT(7)
+#define RIGHTS_FD_ALLOCATE             RIGHT(8)
+#define RIGHTS_PATH_CREATE_DIRECTORY   RIGHT(9)
+#define RIGHTS_PATH_CREATE_FILE        RIGHT(10)
+#define RIGHTS_PATH_LINK_SOURCE        RIGHT(11)
+#define RIGHTS_PATH_LINK_TARGET        RIGHT(12)
+#define RIGHTS_PATH_OPEN               RIGHT(13)
+#define RIGHTS_FD_READDIR              RIGHT(14)
+#define RIGHTS_PATH_READLINK           RIGHT(15)
+#define RIGHTS_PATH_RENAME_SOURCE      RIGHT(16)
+#define RIGHTS_PATH_RENAME_TARGET      RIGHT(17)
+#define RIGHTS_PATH_FILESTAT_GET       RIGHT(18)
+#define RIGHTS_PATH_FILESTAT_SET_SIZE  RIGHT(19)
+#define RIGHTS_PATH_FILESTAT_SET_TIMES RIGHT(20)
+#define RIGHTS_FD_FILESTAT_GET         RIGHT(21)
+#define RIGHTS_FD_FILESTAT_SET_SIZE    RIGHT(22)
+#define RIGHTS_FD_FILESTAT_SET_TIMES   RIGHT(23)
+#define RIGHTS_PATH_SYMLINK            RIGHT(24)
+#define RIGHTS_PATH_REMOVE_DIRECTORY   RIGHT(25)
+#define RIGHTS_PATH_UNLINK_FILE        RIGHT(26)
+#define RIGHTS_POLL_FD_READWRITE       RIGHT(27)
+
+/* What changes data, names or attributes: never granted on a read-only mount. */
+#define RIGHTS_WRITING                                                                             \
+    (RIGHTS_FD_DATASYNC | RIGHTS_FD_WRITE | RIGHTS_FD_ALLOCATE | RIGHTS_PATH_CREATE_DIRECTORY |    \
+     RIGHTS_PATH_CREATE_FILE | RIGHTS_PATH_LINK_SOURCE | RIGHTS_PATH_LINK_TARGET |                 \
+     RIGHTS_PATH_RENAME_SOURCE | RIGHTS_PATH_RENAME_TARGET | RIGHTS_PATH_FILESTAT_SET_SIZE |       \
+     RIGHTS_PATH_FILESTAT_SET_TIMES | RIGHTS_FD_FILESTAT_SET_SIZE | RIGHTS_FD_FILESTAT_SET_TIMES | \
+     RIGHTS_PATH_SYMLINK | RIGHTS_PATH_REMOVE_DIRECTORY | RIGHTS_PATH_UNLINK_FILE)
+
+/* What can apply to a regular file, and to a directory. */
+#define RIGHTS_OF_FILE                                                                                    \
+    (RIGHTS_FD_DATASYNC | RIGHTS_FD_READ | RIGHTS_FD_SEEK | RIGHTS_FD_FDSTAT_SET_FLAGS | RIGHTS_FD_SYNC | \
+     RIGHTS_FD_TELL | RIGHTS_FD_WRITE | RIGHTS_FD_ADVISE | RIGHTS_FD_ALLOCATE | RIGHTS_FD_FILESTAT_GET |  \
+     RIGHTS_FD_FILESTAT_SET_SIZE | RIGHTS_FD_FILESTAT_SET_TIMES | RIGHTS_POLL_FD_READWRITE)
+#define RIGHTS_OF_DIRECTORY                                                                                 \
+    (RIGHTS_FD_FDSTAT_SET_FLAGS | RIGHTS_FD_SYNC | RIGHTS_PATH_CREATE_DIRECTORY | RIGHTS_PATH_CREATE_FILE | \
+     RIGHTS_PATH_LINK_SOURCE | RIGHTS_PATH_LINK_TARGET | RIGHTS_PATH_OPEN | RIGHTS_FD_READDIR |             \
+     RIGHTS_PATH_READLINK | RIGHTS_PATH_RENAME_SOURCE | RIGHTS_PATH_RENAME_TARGET |                         \
+     RIGHTS_PATH_FILESTAT_GET | RIGHTS_PATH_FILESTAT_SET_SIZE | RIGHTS_PATH_FILESTAT_SET_TIMES |            \
+     RIGHTS_FD_FILESTAT_GET | RIGHTS_FD_FILESTAT_SET_TIMES | RIGHTS_PATH_SYMLINK |                          \
+     RIGHTS_PATH_REMOVE_DIRECTORY | RIGHTS_PATH_UNLINK_FILE)
+#define RIGHTS_OF_STREAM (RIGHTS_FD_FDSTAT_SET_FLAGS | RIGHTS_FD_FILESTAT_GET | RIGHTS_POLL_FD_READWRITE)
+
+enum {
+    FDFLAGS_APPEND = 1,
+    FDFLAGS_DSYNC = 2,
+    FDFLAGS_NONBLOCK = 4,
+    FDFLAGS_RSYNC = 8,
+    FDFLAGS_SYNC = 16,
+    FDFLAGS_ALL = 31,
+    FDFLAGS_ANY_SYNC = FDFLAGS_DSYNC | FDFLAGS_RSYNC | FDFLAGS_SYNC,
+};
+
+enum {
+    OFLAGS_CREAT = 1,
+    OFLAGS_DIRECTORY = 2,
+    OFLAGS_EXCL = 4,
+    OFLAGS_TRUNC = 8,
+    OFLAGS_ALL = 15,
+};
+
+enum { LOOKUPFLAGS_SYMLINK_FOLLOW = 1 };
+
+enum {
+    FSTFLAGS_ATIM = 1,
+    FSTFLAGS_ATIM_NOW = 2,
+    FSTFLAGS_MTIM = 4,
+    FSTFLAGS_MTIM_NOW = 8,
+    FSTFLAGS_ALL = 15,
+};
+
+enum { WHENCE_SET = 0, WHENCE_CUR = 1, WHENCE_END = 2 };
+
+enum { ADVICE_MAX = 5 };
+
+enum {
+    CLOCKID_REALTIME = 0,
+    CLOCKID_MONOTONIC = 1,
+    CLOCKID_PROCESS_CPUTIME_ID = 2,
+    CLOCKID_THREAD_CPUTIME_ID = 3,
+};
+
+enum { EVENTTYPE_CLOCK = 0, EVENTTYPE_FD_READ = 1, EVENTTYPE_FD_WRITE = 2 };
+enum { EVENTRWFLAGS_HANGUP = 1 };
+enum { SUBCLOCKFLAGS_ABSTIME = 1 };
+
+/* iovec and ciovec */
+enum { IOVEC_SIZE = 8, IOVEC_BUF = 0, IOVEC_BUF_LEN = 4 };
+/* prestat */
+enum { PRESTAT_SIZE = 8, PRESTAT_TAG = 0, PRESTAT_NAME_LEN = 4, PREOPENTYPE_DIR = 0 };
+/* fdstat */
+enum { FDSTAT_SIZE = 24, FDSTAT_FILETYPE = 0, FDSTAT_FLAGS = 2, FDSTAT_BASE = 8, FDSTAT_INHERITING = 16 };
+/* filestat */
+enum {
+    FILESTAT_SIZE = 64,
+    FILESTAT_DEV = 0,
+    FILESTAT_INO = 8,
+    FILESTAT_FILETYPE = 16,
+    FILESTAT_NLINK = 24,
+    FILESTAT_LENGTH = 32,
+    FILESTAT_ATIM = 40,
+    FILESTAT_MTIM = 48,
+    FILESTAT_CTIM = 56,
+};
+/* dirent; the name follows it */
+enum { DIRENT_SIZE = 24, DIRENT_NEXT = 0, DIRENT_INO = 8, DIRENT_NAMLEN = 16, DIRENT_TYPE = 20 };
+/* subscription */
+enum {
+    SUBSCRIPTION_SIZE = 48,
+    SUBSCRIPTION_USERDATA = 0,
+    SUBSCRIPTION_TAG = 8,
+    SUBSCRIPTION_CLOCK_ID = 16,
+    SUBSCRIPTION_TIMEOUT = 24,
+    SUBSCRIPTION_FLAGS = 40,
+    SUBSCRIPTION_FD = 16,
+};
+/* event */
+enum {
+    EVENT_SIZE = 32,
+    EVENT_USERDATA = 0,
+    EVENT_ERROR = 8,
+    EVENT_TYPE = 10,
+    EVENT_NBYTES = 16,
+    EVENT_FLAGS = 24,
+};
+
+#endif
