@@ -75,9 +75,10 @@ struct berth_grants {
 /* The defaults of docs/contract.md. Errors: BERTH_NO_MEMORY. */
 BERTH_API BERTH_MUST_USE berth_status berth_contract_new(berth_contract **ret, berth_error **reterr);
 
-/* Reads TOML 1.1, or JSON if the first character that is not white space is '{', over the defaults. `source`
- * names the text in messages and origins, for example the file name. Errors: BERTH_INVALID with line, key and
- * what would be right; BERTH_NO_MEMORY. */
+/* Reads TOML 1.1, or JSON if the first character that is not white space is '{', over the defaults; at most
+ * 1 MiB. `source` names the text in messages and origins, for example the file name. Errors: BERTH_INVALID
+ * with the line (what is no TOML or JSON) or the key, what was found and what would be right;
+ * BERTH_NO_MEMORY. */
 BERTH_API BERTH_MUST_USE berth_status berth_contract_parse(const char *text, size_t length_bytes,
                                                            const char *source, berth_contract **ret,
                                                            berth_error **reterr);
@@ -88,7 +89,8 @@ BERTH_API BERTH_MUST_USE berth_status berth_contract_set(berth_contract *contrac
                                                          const char *value, const char *origin,
                                                          berth_error **reterr);
 
-/* Adds a mount; everything is copied. The guest path must be absolute and new. Errors: BERTH_INVALID. */
+/* Adds a mount; everything is copied. The guest path must be absolute and new; patterns are those of
+ * docs/contract.md. All strings are UTF-8. Errors: BERTH_INVALID. */
 BERTH_API BERTH_MUST_USE berth_status berth_contract_add_mount(berth_contract *contract,
                                                                const struct berth_mount *mount,
                                                                const char *origin, berth_error **reterr);
@@ -98,8 +100,9 @@ BERTH_API BERTH_MUST_USE berth_status berth_contract_add_env(berth_contract *con
                                                              const char *origin, berth_error **reterr);
 
 /* A new contract that gives what both give: the smaller of each limit, the narrower of each grant, the mounts
- * that both name (the policy's host path and hide list, writable only if both say so). A request never
- * widens. */
+ * whose guest path both name (the policy's host path; hidden what either hides; writable only if both say so;
+ * the smaller quota). Deterministic if either is. A request never widens. Errors: BERTH_INVALID (both hide
+ * lists together are too long), BERTH_NO_MEMORY. */
 BERTH_API BERTH_MUST_USE berth_status berth_contract_narrow(const berth_contract *request,
                                                             const berth_contract *policy,
                                                             berth_contract **ret, berth_error **reterr);

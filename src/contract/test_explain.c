@@ -52,10 +52,11 @@ static void columns_of_text_are_aligned(void **state)
     (void)state;
     cleanup_contract berth_contract *contract = parse(sample, "contract.toml");
     cleanup_free char *text = explain(contract, BERTH_FORMAT_TEXT);
-    const char *head = strstr(text, "from");
+    char *rest = text;
+    const char *line = strsep(&rest, "\n"), *head = strstr(line, "from");
     assert_non_null(head);
-    size_t column = (size_t)(head - text);
-    for (char *line = strchr(text, '\n') + 1; *line; line = strchr(line, '\n') + 1) {
+    size_t column = (size_t)(head - line);
+    for (line = strsep(&rest, "\n"); *line; line = strsep(&rest, "\n")) {
         assert_true(strncmp(line + column, "default ", 8) == 0 ||
                     strncmp(line + column, "contract.toml ", 14) == 0);
         assert_int_equal(line[column - 1], ' ');
