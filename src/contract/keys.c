@@ -29,48 +29,37 @@ static const char *const mode_words[] = {[false] = "read", [true] = "write", NUL
 #define OBJECT_GRANTS struct berth_contract
 #define OBJECT_MOUNT  struct berth_mount
 
-#define ROW(section_, name_) \
-    [KEY_##section_##_##     \
-        name_] = {.section = SECTION_##section_, .name = #name_, .path = PATH_##section_ #name_,
+#define ROW(section_, name_, kind_, storage_, doc_, ...)          \
+    [KEY_##section_##_##name_] = {.section = SECTION_##section_,  \
+                                  .name = #name_,                 \
+                                  .path = PATH_##section_ #name_, \
+                                  .kind = KIND_##kind_,           \
+                                  .storage = STORAGE_##storage_,  \
+                                  .doc = doc_,                    \
+                                  __VA_ARGS__},
 
-#define NUMBER(section_, name_, member_, storage_, unit_, per_unit_, step_, off_, default_, minimum_,   \
-               maximum_, doc_)                                                                          \
-    ROW(section_, name_).kind = KIND_NUMBER, .storage = STORAGE_##storage_,                             \
-                  .offset = offsetof(OBJECT_##section_, member_), .unit = unit_, .per_unit = per_unit_, \
-                  .step = step_, .zero_is_off = off_, .default_text = #default_,                        \
-                  .minimum = (uint64_t)((minimum_) * (per_unit_)), .minimum_text = #minimum_,           \
-                  .maximum = (uint64_t)(maximum_) * (per_unit_), .maximum_text = #maximum_, .doc = doc_ \
-    }                                                                                                   \
-    ,
-#define FLAG(section_, name_, member_, narrowing_, default_, doc_)                         \
-    ROW(section_, name_).kind = KIND_FLAG, .storage = STORAGE_BOOL,                        \
-                  .offset = offsetof(OBJECT_##section_, member_), .unit = "",              \
-                  .narrowing = NARROW_##narrowing_, .default_text = #default_, .doc = doc_ \
-    }                                                                                      \
-    ,
-#define CHOICE(section_, name_, member_, storage_, words_, default_, doc_)                     \
-    ROW(section_, name_).kind = KIND_CHOICE, .storage = STORAGE_##storage_,                    \
-                  .offset = offsetof(OBJECT_##section_, member_), .unit = "", .words = words_, \
-                  .default_text = #default_, .doc = doc_                                       \
-    }                                                                                          \
-    ,
-#define LIST(section_, name_, doc_)                                                                   \
-    ROW(section_, name_).kind = KIND_LIST, .storage = STORAGE_NONE, .unit = "", .default_text = "[]", \
-                  .doc = doc_, .narrowing = NARROW_NOT                                                \
-    }                                                                                                 \
-    ,
-#define TEXT(section_, name_, doc_)                                                                 \
-    ROW(section_, name_).kind = KIND_TEXT, .storage = STORAGE_NONE, .unit = "", .default_text = "", \
-                  .doc = doc_, .narrowing = NARROW_NOT                                              \
-    }                                                                                               \
-    ,
+#define OFFSET(section_, member_) offsetof(OBJECT_##section_, member_)
+
+#define NUMBER(section_, name_, member_, storage_, unit_, per_unit_, step_, off_, default_, minimum_, \
+               maximum_, doc_)                                                                        \
+    ROW(section_, name_, NUMBER, storage_, doc_, .offset = OFFSET(section_, member_), .unit = unit_,  \
+        .per_unit = per_unit_, .step = step_, .zero_is_off = off_, .default_text = #default_,         \
+        .minimum_text = #minimum_, .minimum = (uint64_t)((minimum_) * (per_unit_)),                   \
+        .maximum_text = #maximum_, .maximum = (uint64_t)(maximum_) * (per_unit_))
+#define FLAG(section_, name_, member_, narrowing_, default_, doc_)                          \
+    ROW(section_, name_, FLAG, BOOL, doc_, .offset = OFFSET(section_, member_), .unit = "", \
+        .narrowing = NARROW_##narrowing_, .default_text = #default_)
+#define CHOICE(section_, name_, member_, storage_, words_, default_, doc_)                        \
+    ROW(section_, name_, CHOICE, storage_, doc_, .offset = OFFSET(section_, member_), .unit = "", \
+        .words = words_, .default_text = #default_)
+#define LIST(section_, name_, doc_) \
+    ROW(section_, name_, LIST, NONE, doc_, .unit = "", .default_text = "[]", .narrowing = NARROW_NOT)
+#define TEXT(section_, name_, doc_) \
+    ROW(section_, name_, TEXT, NONE, doc_, .unit = "", .default_text = "", .narrowing = NARROW_NOT)
 
 const struct contract_key contract_keys[CONTRACT_KEYS] = {
 #include "contract/keys.def"
 };
-
-static const char *const section_names[] = {
-    [SECTION_LIMITS] = "limits", [SECTION_GRANTS] = "grants"}; /* where section_names[SECTION_TOP] is NULL */
 
 bool contract_key_is_scalar(const struct contract_key *key)
 {
@@ -119,8 +108,8 @@ const char *contract_key_nearest(enum contract_section section, const char *name
         if (contract_keys[i].section == section)
             names[n++] = contract_keys[i].name;
     if (section == SECTION_TOP) {
-        names[n++] = section_names[SECTION_LIMITS];
-        names[n++] = section_names[SECTION_GRANTS];
+        names[n++] = "limits";
+        names[n++] = "grants";
     }
     names[n] = NULL;
     const char *nearest = text_nearest(name, names);
