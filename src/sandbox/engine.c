@@ -142,7 +142,9 @@ static berth_status start(berth_engine *engine, berth_error **reterr)
     wasm_config_t *config = engine_config_new(&engine->settings);
     if (!config)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
-    add_pool(config, &engine->options);
+    /* A single slot is mapped faster than a pool of one. */
+    if (engine->options.max_instances > 1)
+        add_pool(config, &engine->options);
     engine->wasm = wasm_engine_new_with_config(config);
     if (!engine->wasm)
         return error_set(reterr, BERTH_UNSUPPORTED,

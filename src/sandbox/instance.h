@@ -15,14 +15,14 @@
 #include <sys/queue.h>
 #include <wasmtime.h>
 
-#include "berth_native.h"
 #include "sandbox/function_type.h"
-#include "sandbox/rate_limits.h"
 #include "sandbox/module.h"
 #include "sandbox/outcome.h"
+#include "sandbox/rate_limits.h"
 #include "sandbox/schedule.h"
 #include "sandbox/stream.h"
 #include "wasi/wasi.h"
+#include <berth_native.h>
 
 /* What a run is at. */
 enum run_phase {

@@ -20,9 +20,14 @@
 
 enum { LINGER_TICKS = 20 };
 
-static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
-    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }
 
 static void *tick(void *argument)
@@ -38,11 +43,12 @@ static void *tick(void *argument)
         if (idle > LINGER_TICKS) {
             atomic_store(&ticker->asleep, true);
             if (!atomic_load(&ticker->active) && !atomic_load(&ticker->stopping))
-                futex(&ticker->active, FUTEX_WAIT, 0);
+                futex_wait(&ticker->active, 0, NULL);
             atomic_store(&ticker->asleep, false);
             idle = 0;
         }
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &period, NULL);
+        /* A sleep that ticker_stop() can end. */
+        futex_wait(&ticker->stopping, 0, &period);
         wasmtime_engine_increment_epoch(ticker->engine);
     }
     return NULL;
@@ -65,9 +71,10 @@ void ticker_stop(struct ticker *ticker)
 {
     if (!ticker->started)
         return;
-    atomic_store(&ticker->stopping, true);
+    atomic_store(&ticker->stopping, 1);
+    futex_wake(&ticker->stopping);
     atomic_fetch_add(&ticker->active, 1);
-    futex(&ticker->active, FUTEX_WAKE, INT_MAX);
+    futex_wake(&ticker->active);
     pthread_join(ticker->thread, NULL);
     ticker->started = false;
 }
@@ -76,7 +83,7 @@ void ticker_enter(struct ticker *ticker)
 {
     atomic_fetch_add(&ticker->active, 1);
     if (atomic_load(&ticker->asleep))
-        futex(&ticker->active, FUTEX_WAKE, INT_MAX);
+        futex_wake(&ticker->active);
 }
 
 void ticker_leave(struct ticker *ticker)

@@ -17,7 +17,7 @@ struct ticker {
     wasm_engine_t *engine;
     _Atomic uint32_t active; /* how many threads run guest code; a futex word */
     atomic_bool asleep;
-    atomic_bool stopping;
+    _Atomic uint32_t stopping; /* 0 or 1; a futex word */
     bool started;
 };
 

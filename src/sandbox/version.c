@@ -2,7 +2,7 @@
 /* What this library is. */
 #include <berth/version.h>
 
-#include "berth_native.h"
+#include <berth_native.h>
 
 const char *berth_version(void)
 {
