@@ -1,0 +1,13 @@
+;; Writes the numbers 0 to 999 as 4 bytes each: the even ones to stdout, the odd ones to stderr.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i32)
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 4))
+    (loop $next
+      (i32.store (i32.const 16) (local.get $i))
+      (if (call $write (i32.add (i32.const 1) (i32.and (local.get $i) (i32.const 1))) (i32.const 0) (i32.const 1)
+                       (i32.const 8)) (then unreachable))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.const 1000))))))
