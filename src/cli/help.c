@@ -8,7 +8,7 @@
 #include "cli/exit_status.h"
 #include "cli/output.h"
 
-enum { WIDTH = 80, WORD_COLUMN = 14, OPTION_COLUMN = 34, STATUS_COLUMN = 9 };
+enum { WIDTH = 80, WORD_COLUMN = 15, OPTION_COLUMN = 34, STATUS_COLUMN = 9 };
 
 static void append_exit_statuses(struct text *text, bool colour);
 static void append_environment(struct text *text, bool colour);

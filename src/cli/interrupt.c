@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -11,15 +12,16 @@
 
 static _Atomic(berth_run *) watched_run;
 static volatile sig_atomic_t first_signal;
-static volatile sig_atomic_t installed;
+static volatile sig_atomic_t guest_has_run;
 
 static void handle(int number)
 {
-    if (first_signal == SIGINT && number == SIGINT)
-        _exit(STATUS_INTERRUPTED);
+    berth_run *run = atomic_load(&watched_run);
+    bool impatient = first_signal == SIGINT && number == SIGINT;
+    if (impatient || !guest_has_run)
+        _exit(number == SIGTERM ? STATUS_TERMINATED : STATUS_INTERRUPTED);
     if (!first_signal)
         first_signal = number;
-    berth_run *run = atomic_load(&watched_run);
     if (run)
         berth_run_cancel(run);
 }
@@ -34,16 +36,18 @@ static void install(int number)
         sigaction(number, &handler, NULL);
 }
 
+void interrupt_prepare(void)
+{
+    install(SIGINT);
+    install(SIGTERM);
+}
+
 void interrupt_watch(berth_run *run)
 {
     atomic_store(&watched_run, run);
-    if (!installed) {
-        installed = 1;
-        install(SIGINT);
-        install(SIGTERM);
-    } else if (first_signal) {
+    guest_has_run = 1;
+    if (first_signal)
         berth_run_cancel(run);
-    }
 }
 
 void interrupt_forget(void)

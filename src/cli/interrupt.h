@@ -10,8 +10,11 @@
 
 #include <berth/run.h>
 
-/* From now on signals cancel this run. The run must live until interrupt_forget(). If one has come already,
- * the run is cancelled now. */
+/* From now on a signal ends berth at once, with the right exit status; there is no guest yet. */
+void interrupt_prepare(void);
+
+/* From now on signals cancel this run, which must live until interrupt_forget(). If one has come already, the
+ * run is cancelled now. Afterwards signals are only remembered. */
 void interrupt_watch(berth_run *run);
 void interrupt_forget(void);
 

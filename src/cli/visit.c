@@ -177,6 +177,7 @@ int visit_open(struct visit *visit, const struct visit_settings *settings, const
 {
     cleanup_module_file struct module_file file = {0};
     *visit = (struct visit){.settings = settings};
+    interrupt_prepare();
     int status = contract_options_build(&settings->contract, command, &visit->contract);
     if (status == STATUS_OK)
         status = module_file_read(args[0], &file);
