@@ -84,6 +84,7 @@ enum compile_report_kind {
     COMPILE_REPORT_NOT_TAKEN = 2, /* the engine says no; message says why */
     COMPILE_REPORT_SIGNAL = 3,    /* the process is about to die of this signal */
     COMPILE_REPORT_FAILED = 4,    /* the system says no; message says what */
+    COMPILE_REPORT_MEMORY = 5,    /* there is no more memory */
 };
 
 struct compile_report {

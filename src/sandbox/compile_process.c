@@ -318,9 +318,9 @@ static int judge(const struct compile_files *files, const struct process_end *en
         return map_code(files->result, &report, ret_code, reason);
     case COMPILE_REPORT_SIGNAL:
         return judge_signal(&report, files->printed, limits, reason);
+    case COMPILE_REPORT_MEMORY:
+        return refuse_for_memory(limits, reason);
     case COMPILE_REPORT_NOT_TAKEN:
-        if (memmem(report.message, length, "os error 12", 11))
-            return refuse_for_memory(limits, reason);
         text_append(reason, "the compiler does not take it: ");
         text_append_escaped(reason, report.message, length, COMPILE_MESSAGE_BYTES);
         return COMPILE_REFUSED;

@@ -59,8 +59,9 @@ static _Noreturn void finish_with(enum compile_report_kind kind, const char *mes
 static _Noreturn void fail(const char *what)
 {
     char message[COMPILE_MESSAGE_BYTES];
-    snprintf(message, sizeof(message), "%s: %s", what, strerror(errno));
-    finish_with(COMPILE_REPORT_FAILED, message, strlen(message));
+    const int number = errno;
+    snprintf(message, sizeof(message), "%s: %s", what, strerror(number));
+    finish_with(number == ENOMEM ? COMPILE_REPORT_MEMORY : COMPILE_REPORT_FAILED, message, strlen(message));
 }
 
 /* abort(3) asks for its signal by tgkill(2), which the filter stops: no signal leaves this process. */
@@ -208,7 +209,9 @@ static _Noreturn void finish_with_error(wasmtime_error_t *error)
 {
     wasm_byte_vec_t message;
     wasmtime_error_message(error, &message);
-    finish_with(COMPILE_REPORT_NOT_TAKEN, message.data, message.size);
+    /* How Rust writes ENOMEM. */
+    bool starved = memmem(message.data, message.size, "(os error 12)", 13);
+    finish_with(starved ? COMPILE_REPORT_MEMORY : COMPILE_REPORT_NOT_TAKEN, message.data, message.size);
 }
 
 static void write_code(const wasm_byte_vec_t *code)
@@ -264,6 +267,7 @@ int main(int argc, char **argv)
         finish_with(COMPILE_REPORT_FAILED, other, sizeof(other) - 1);
     }
     let_go();
+    catch_fatal_signals();
     set_limits(strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
 
     size_t size_bytes = 0;
@@ -272,7 +276,7 @@ int main(int argc, char **argv)
     wasm_engine_t *engine = config ? wasm_engine_new_with_config(config) : NULL;
     if (!engine)
         fail("the engine");
-    /* After the engine, which has its own use for some of these signals. */
+    /* Again: the engine has its own use for some of the signals. */
     catch_fatal_signals();
     filter_system_calls();
     compile(engine, wasm, size_bytes);
