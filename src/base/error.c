@@ -51,8 +51,9 @@ void berth_error_free(berth_error *error)
         free(error);
 }
 
-static void replace(berth_error **reterr, berth_status status, const char *format, va_list arguments,
-                    const char *suffix)
+__attribute__((format(printf, 3, 0))) static void replace(berth_error **reterr, berth_status status,
+                                                          const char *format, va_list arguments,
+                                                          const char *suffix)
 {
     cleanup_free char *sentence = NULL;
     berth_error *error = NULL;
