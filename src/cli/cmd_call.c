@@ -137,7 +137,7 @@ static int call_often(struct visit *visit, const struct call *call, const struct
                                                     call->n_arguments, &run, &error);
         if (started != BERTH_OK)
             return fail(error, exit_status_of_error(started));
-        visit_drive(run, visit->schedule);
+        visit_drive(visit, run);
         const struct berth_outcome *outcome = berth_run_outcome(run);
         bool returned = outcome->kind == BERTH_OUTCOME_EXITED && outcome->exit_code == 0;
         int printed = returned ? print_results(run, settings->json) : STATUS_OK;

@@ -46,7 +46,7 @@ static int main_run(const struct command *self, int argc, char **argv)
     berth_status started = berth_run_start(visit.instance, &run, &error);
     if (started != BERTH_OK)
         return fail(error, exit_status_of_error(started));
-    visit_drive(run, visit.schedule);
+    visit_drive(&visit, run);
     return visit_conclude(&visit, run);
 }
 

@@ -125,16 +125,15 @@ static int load_module(struct visit *visit, const struct module_file *file)
     return status == BERTH_OK ? STATUS_OK : fail(error, exit_status_of_error(status));
 }
 
-/* Into a full pipe nothing is written, so that the guest cannot hold up its own deadline. */
+/* The library tells the first few of many. Into a full pipe nothing is written, so that the guest cannot hold
+ * up its own deadline. */
 static void on_denial(void *payload, const struct berth_denial *denial)
 {
     struct visit *visit = payload;
-    if (visit->denials_shown >= DENIALS_SHOWN_MAX) {
-        visit->denials_dropped++;
-        return;
+    if (visit->denials_shown < DENIALS_SHOWN_MAX) {
+        visit->denials_shown++;
+        remark("%s", denial->sentence);
     }
-    visit->denials_shown++;
-    remark("%s", denial->sentence);
 }
 
 static int open_instance(struct visit *visit, char **args)
@@ -208,14 +207,17 @@ void visit_close(struct visit *visit)
 /* ---- Running ----------------------------------------------------------------------------------------------
  */
 
-void visit_drive(berth_run *run, berth_schedule *schedule)
+void visit_drive(struct visit *visit, berth_run *run)
 {
     struct berth_wait wait;
+    struct berth_usage usage;
     interrupt_watch(run);
     while (berth_run_step(run, &wait))
         if (!wait.ready)
-            berth_schedule_wait(schedule, &wait, -1);
+            berth_schedule_wait(visit->schedule, &wait, -1);
     interrupt_forget();
+    berth_run_usage(run, &usage);
+    visit->denials += usage.denials;
 }
 
 static void say_limit(const struct visit *visit, const struct berth_outcome *outcome)
@@ -265,8 +267,8 @@ int visit_conclude(struct visit *visit, const berth_run *run)
     struct berth_usage usage;
     berth_run_usage(run, &usage);
     if (!visit->settings->quiet) {
-        if (visit->denials_dropped)
-            remark("%" PRIu64 " more refusals are not shown", visit->denials_dropped);
+        if (visit->denials > visit->denials_shown)
+            remark("%" PRIu64 " more refusals are not shown", visit->denials - visit->denials_shown);
         say_how_it_ended(visit, outcome, interrupt_signal());
     }
     struct usage_report report = {

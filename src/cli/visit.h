@@ -31,8 +31,7 @@ struct visit {
     berth_mounts *mounts;
     berth_schedule *schedule;
     berth_instance *instance;
-    uint32_t denials_shown;
-    uint64_t denials_dropped;
+    uint64_t denials, denials_shown; /* of all runs */
     char *name_memory;
 };
 
@@ -51,7 +50,7 @@ int visit_open(struct visit *visit, const struct visit_settings *settings, const
                char **args);
 
 /* Until the run has ended and its output has left, or a signal has ended it. */
-void visit_drive(berth_run *run, berth_schedule *schedule);
+void visit_drive(struct visit *visit, berth_run *run);
 
 /* Says how the run ended and what it took, as far as it was asked for. Returns the exit status. */
 int visit_conclude(struct visit *visit, const berth_run *run);
