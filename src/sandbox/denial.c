@@ -14,7 +14,7 @@ enum { DENIALS_TOLD = 16 };
 static void report(berth_instance *instance, const struct wasi_denial *denial)
 {
     cleanup_text struct text sentence = {0};
-    if (!instance->on_denial || instance->denials > DENIALS_TOLD)
+    if (!instance->on_denial || instance->memory_denials > DENIALS_TOLD)
         return;
     text_append_format(&sentence, "%s was refused: %s allows %s, this is %s; to allow it: %s", denial->tried,
                        denial->rule, denial->allowed, denial->observed, denial->remedy);
@@ -32,7 +32,6 @@ static void report(berth_instance *instance, const struct wasi_denial *denial)
 void denial_from_wasi(void *payload, const struct wasi_denial *denial)
 {
     berth_instance *instance = payload;
-    instance->denials++;
     report(instance, denial);
 }
 
@@ -40,7 +39,7 @@ void denial_report_memory(berth_instance *instance, const char *what, uint64_t u
                           uint64_t desired_bytes)
 {
     char tried[96], observed[32], allowed[32], remedy[48], from[32], to[32];
-    instance->denials++;
+    instance->memory_denials++;
     words_bytes(used_bytes, from, sizeof(from));
     words_bytes(desired_bytes, to, sizeof(to));
     words_bytes(instance->memory_account.refused_bytes, observed, sizeof(observed));

@@ -69,7 +69,7 @@ struct berth_run {
     uint64_t parked_ns, parked_since_ns;
     uint64_t fuel_given, fuel_used;
     struct wasi_usage usage_before; /* of the instance, when the run started */
-    uint64_t denials_before;
+    uint64_t memory_denials_before;
 };
 
 /* A host call that could not finish at once; made again when its time has come. */
@@ -98,7 +98,7 @@ struct berth_instance {
     const char *const *args, *const *env;
     berth_denial_fn *on_denial;
     void *payload;
-    uint64_t denials;
+    uint64_t memory_denials; /* the others are counted in wasi_usage */
 
     wasmtime_store_t *store; /* NULL once the instance is over */
     wasmtime_context_t *context;

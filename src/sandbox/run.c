@@ -52,7 +52,7 @@ static void arm(struct berth_run *run)
     instance->account.written_bytes = 0;
     instance->memory_account.refused = false;
     run->usage_before = *wasi_context_usage(instance->wasi);
-    run->denials_before = instance->denials;
+    run->memory_denials_before = instance->memory_denials;
 }
 
 static berth_status start(berth_instance *instance, const char *function, bool program, berth_error **reterr)
@@ -470,6 +470,6 @@ void berth_run_usage(const berth_run *run, struct berth_usage *ret_usage)
         .written_bytes = now->written_bytes - before->written_bytes,
         .files_opened = now->files_opened - before->files_opened,
         .parked_ns = run->parked_ns,
-        .denials = instance->denials - run->denials_before,
+        .denials = now->denials - before->denials + instance->memory_denials - run->memory_denials_before,
     };
 }
