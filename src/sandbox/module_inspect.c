@@ -182,6 +182,14 @@ static size_t width_of(const char *text, size_t length)
     return width;
 }
 
+/* The width of the text, escaped. */
+static size_t shown_width(const char *string, size_t maximum)
+{
+    cleanup_text struct text shown = {0};
+    text_append_escaped(&shown, string, strlen(string), maximum);
+    return shown.failed ? 0 : width_of(shown.data, shown.length);
+}
+
 /* The text, escaped, padded with blanks to a column. */
 static void append_column(struct text *out, const char *string, size_t maximum, size_t width)
 {
@@ -223,19 +231,29 @@ static void append_producers(struct text *out, const struct module_facts *facts)
     }
 }
 
+static void append_amount(struct text *out, const char *heading, uint64_t bytes, const char *what)
+{
+    char amount[32];
+    words_bytes(bytes, amount, sizeof(amount));
+    append_heading(out, heading);
+    text_append_format(out, "%s%s\n", amount, what);
+}
+
 static void append_facts(struct text *out, const struct module_facts *facts)
 {
-    char largest[32], data[32], custom[32];
+    char largest[32];
     words_bytes(facts->largest_body_bytes, largest, sizeof(largest));
-    words_bytes(facts->data_bytes, data, sizeof(data));
-    words_bytes(facts->custom_bytes, custom, sizeof(custom));
     append_heading(out, "kind");
     text_append_format(out, "%s\n", kind_in_words(kind_of(facts)));
     append_producers(out, facts);
-    append_heading(out, "functions");
-    text_append_format(out, "%" PRIu64 ", the largest has %s\n", facts->n_functions, largest);
-    append_heading(out, "data");
-    text_append_format(out, "%s, and %s of names and debug information\n", data, custom);
+    if (facts->n_functions > 0) {
+        append_heading(out, "functions");
+        text_append_format(out, "%" PRIu64 ", the largest has %s\n", facts->n_functions, largest);
+    }
+    if (facts->data_bytes > 0)
+        append_amount(out, "data", facts->data_bytes, "");
+    if (facts->custom_bytes > 0)
+        append_amount(out, "extra", facts->custom_bytes, " of names and debug information");
     append_memory(out, facts);
     if (facts->n_tables > 0) {
         append_heading(out, "table");
@@ -251,11 +269,6 @@ static void append_facts(struct text *out, const struct module_facts *facts)
     }
 }
 
-static size_t column_for(size_t longest)
-{
-    return (longest < NAME_BYTES_SHOWN ? longest : NAME_BYTES_SHOWN) + 2;
-}
-
 static void append_more(struct text *out, size_t total)
 {
     if (total > LINES_SHOWN)
@@ -269,25 +282,27 @@ static void append_need(struct text *out, const struct inspection *inspection, e
         text_append(out, grants_need(inspection->contract, need) ? ": granted" : ": not granted");
 }
 
+static size_t import_width(const struct module_import *import)
+{
+    return shown_width(import->module, NAME_BYTES_SHOWN) + 1 + shown_width(import->name, NAME_BYTES_SHOWN);
+}
+
 static void append_imports(struct text *out, const struct inspection *inspection)
 {
     const struct module_facts *facts = &inspection->facts;
-    size_t longest = 0;
+    size_t widest = 0;
     for (size_t i = 0; i < facts->n_imports && i < LINES_SHOWN; i++) {
-        size_t length = strlen(facts->imports[i].module) + 1 + strlen(facts->imports[i].name);
-        longest = length > longest ? length : longest;
+        size_t width = import_width(&facts->imports[i]);
+        widest = width > widest ? width : widest;
     }
     text_append_format(out, "\nimports%s\n", facts->n_imports ? "" : ": none");
     for (size_t i = 0; i < facts->n_imports && i < LINES_SHOWN; i++) {
         const struct module_import *import = &facts->imports[i];
-        cleanup_text struct text full_name = {0};
-        text_append_format(&full_name, "%s.%s", import->module, import->name);
-        if (full_name.failed) {
-            out->failed = true;
-            return;
-        }
         text_append(out, "  ");
-        append_column(out, full_name.data, NAME_BYTES_SHOWN, column_for(longest));
+        text_append_escaped(out, import->module, strlen(import->module), NAME_BYTES_SHOWN);
+        text_append(out, ".");
+        text_append_escaped(out, import->name, strlen(import->name), NAME_BYTES_SHOWN);
+        text_append_format(out, "%*s", (int)(widest + 2 - import_width(import)), "");
         append_need(out, inspection, need_of(import));
         text_append(out, "\n");
     }
@@ -296,16 +311,16 @@ static void append_imports(struct text *out, const struct inspection *inspection
 
 static void append_exports(struct text *out, const struct module_facts *facts)
 {
-    size_t longest = 0;
+    size_t widest = 0;
     for (size_t i = 0; i < facts->n_exports && i < LINES_SHOWN; i++) {
-        size_t length = strlen(facts->exports[i].name);
-        longest = length > longest ? length : longest;
+        size_t width = shown_width(facts->exports[i].name, NAME_BYTES_SHOWN);
+        widest = width > widest ? width : widest;
     }
     text_append_format(out, "\nexports%s\n", facts->n_exports ? "" : ": none");
     for (size_t i = 0; i < facts->n_exports && i < LINES_SHOWN; i++) {
         const struct module_export *export = &facts->exports[i];
         text_append(out, "  ");
-        append_column(out, export->name, NAME_BYTES_SHOWN, column_for(longest));
+        append_column(out, export->name, NAME_BYTES_SHOWN, widest + 2);
         append_column(out, module_extern_kind_name(export->kind), NAME_BYTES_SHOWN, sizeof("function  ") - 1);
         text_append_escaped(out, export->type, strlen(export->type), TYPE_BYTES_SHOWN);
         text_append(out, "\n");
