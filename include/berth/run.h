@@ -104,8 +104,10 @@ struct berth_instance_options {
     struct berth_stream input, output, errors; /* stdin, stdout, stderr; all BERTH_STREAM_NONE by default */
     berth_mounts *mounts;                      /* NULL: the contract's, opened for this instance alone */
     uint64_t random_seed;                      /* for random = "seeded" and deterministic contracts */
-    berth_denial_fn *on_denial;                /* may be NULL; called on the schedule's thread */
-    void *payload;                             /* of on_denial */
+    /* May be NULL. Called on the schedule's thread from inside the guest's call, on its small stack: it must
+     * not block, nor call back into the schedule. */
+    berth_denial_fn *on_denial;
+    void *payload; /* of on_denial */
 };
 
 BERTH_API void berth_instance_options_init(struct berth_instance_options *options);
