@@ -59,16 +59,23 @@ static int lookup_errno(struct call *call, const struct mount *mount, const stru
     return guest_errno(r);
 }
 
+/* `shown` is what the guest passed: the path itself, or more than it. */
+static int open_shown(struct call *call, const struct descriptor *directory, const struct guest_path *path,
+                      const struct guest_path *shown, int flags, int *ret_fd)
+{
+    if (path->text[0] == '/')
+        return deny_escape(call, directory->mount, shown);
+    int fd = open_in_mount(directory->mount, directory->fd, path, flags);
+    if (fd < 0)
+        return lookup_errno(call, directory->mount, shown, fd);
+    *ret_fd = fd;
+    return 0;
+}
+
 int resolve_open(struct call *call, const struct descriptor *directory, const struct guest_path *path,
                  int flags, int *ret_fd)
 {
-    if (path->text[0] == '/')
-        return deny_escape(call, directory->mount, path);
-    int fd = open_in_mount(directory->mount, directory->fd, path, flags);
-    if (fd < 0)
-        return lookup_errno(call, directory->mount, path, fd);
-    *ret_fd = fd;
-    return 0;
+    return open_shown(call, directory, path, path, flags, ret_fd);
 }
 
 static bool is_dots(const char *name)
@@ -90,7 +97,7 @@ static int open_parent(struct call *call, const struct descriptor *directory, co
     while (parent.length > 1 && parent.text[parent.length - 1] == '/')
         parent.length--;
     parent.text[parent.length] = '\0';
-    int r = resolve_open(call, directory, &parent, O_PATH | O_DIRECTORY, &place->parent);
+    int r = open_shown(call, directory, &parent, path, O_PATH | O_DIRECTORY, &place->parent);
     place->owns_parent = !r;
     return r;
 }

@@ -3,94 +3,34 @@
  * Lookups on a mount with hidden names: what is hidden behaves as what is not there.
  *
  * The name that a guest types says little about where it leads, so what counts is where the kernel says that
- * the opened object is. That alone is not enough: an error, or a detour through a hidden directory and back
- * with
- * "..", also tells that something is there. Therefore:
+ * the opened object is. That alone is not enough: an error, or a detour through a hidden directory or link
+ * and back, also tells that something is there. Therefore:
  *
- *   1. The path as typed, put after the true place of its directory, is checked component by component.
- * Without symbolic links this is exact, and it does not depend on what exists.
- *   2. The path is opened with O_PATH and RESOLVE_NO_SYMLINKS. If this works, or fails for another reason
- * than a symbolic link, the answer is the kernel's.
- *   3. With a symbolic link on the way, every prefix before a ".." is located, then the path is opened;
- * whatever goes wrong is ENOENT, because the reason might be the kind or the mode of something hidden.
- *   4. What has been opened is located; if it is hidden, ENOENT. Only then the real open is done, and located
- * too.
- *
- * Guests cannot make symbolic links that hide a detour in their target (place_holds_target() refuses ".."
- * behind a name), so a link through a hidden directory is one that the owner of the data has made.
+ *   1. The path is probed with O_PATH and RESOLVE_NO_SYMLINKS. If that is ENOENT, it is the answer. If it
+ * works and there is no "..", the way to the object is the object's own path.
+ *   2. Otherwise the way is walked, component by component and link by link, only to see whether it touches
+ * something hidden: then the answer is ENOENT, as if the walk had ended there. What the walk finds is never
+ * used for anything else, so racing it gains no access.
+ *   3. The kernel walks the whole path; what it opens is located once more before it is used.
  */
 #include <linux/openat2.h>
 #include <string.h>
 
 #include "wasi/resolve.h"
 
-/* A path under construction: where the directory is, then what is to be looked up in it. */
-struct lexical_path {
-    size_t length;
-    char text[2 * PATH_MAX + 2];
-};
-
-static bool lexical_append(struct lexical_path *path, const char *name, size_t length)
-{
-    if (path->length + length + 2 > sizeof path->text)
-        return false;
-    if (path->length)
-        path->text[path->length++] = '/';
-    memcpy(path->text + path->length, name, length);
-    path->length += length;
-    path->text[path->length] = '\0';
-    return true;
-}
-
-static void lexical_up(struct lexical_path *path)
-{
-    char *slash = memrchr(path->text, '/', path->length);
-    path->length = slash ? (size_t)(slash - path->text) : 0;
-    path->text[path->length] = '\0';
-}
-
-/* The lexical path of a directory; NULL if the kernel cannot say, or there is no memory. */
-static struct lexical_path *locate_directory(const struct mount *mount, int directory)
-{
-    struct lexical_path *path = calloc(1, sizeof *path);
-    cleanup_free struct mount_location *location = malloc(sizeof *location);
-    if (!path || !location || mount_locate(mount, directory, location) < 0 ||
-        (*location->path && !lexical_append(path, location->path, strlen(location->path)))) {
-        free(path);
-        return NULL;
-    }
-    return path;
-}
+enum { LINKS_MAX = 40 }; /* as the kernel */
 
 bool name_hidden(const struct mount *mount, int directory, const char *name, enum hide_kind kind)
 {
-    cleanup_free struct lexical_path *path = locate_directory(mount, directory);
-    return !path || !lexical_append(path, name, strlen(name)) || hide_matches(mount->hide, path->text, kind);
-}
-
-/* Step 1. */
-static bool typed_path_hidden(const struct mount *mount, int directory, const char *text,
-                              bool must_be_directory)
-{
-    cleanup_free struct lexical_path *path = locate_directory(mount, directory);
-    if (!path || hide_matches(mount->hide, path->text, HIDE_DIRECTORY))
+    cleanup_free struct mount_location *location = malloc(sizeof *location);
+    if (!location || mount_locate(mount, directory, location) < 0)
         return true;
-    for (const char *p = text; *p;) {
-        size_t length = strcspn(p, "/");
-        const char *next = p + length + strspn(p + length, "/");
-        bool last = !*next && !must_be_directory;
-        if (length == 2 && p[0] == '.' && p[1] == '.') {
-            if (!path->length)
-                return false; /* leads out: the kernel refuses it */
-            lexical_up(path);
-        } else if (length && !(length == 1 && *p == '.')) {
-            if (!lexical_append(path, p, length) ||
-                hide_matches(mount->hide, path->text, last ? HIDE_OTHER : HIDE_DIRECTORY))
-                return true;
-        }
-        p = next;
+    cleanup_free char *path = NULL;
+    if (asprintf(&path, "%s%s%s", location->path, *location->path ? "/" : "", name) < 0) {
+        path = NULL;
+        return true;
     }
-    return false;
+    return hide_matches(mount->hide, path, kind);
 }
 
 /* Whether what was opened may be shown: the descriptor again, or -ENOENT. */
@@ -102,50 +42,127 @@ static int only_visible(const struct mount *mount, int fd)
     return -ENOENT;
 }
 
-/* Step 3: whether the path turns back with ".." from something that is hidden or cannot be opened. */
-static bool turns_back_in_hidden(const struct mount *mount, int directory, const char *text)
+/* A walk from a directory: where it is, without links, and what is still to be walked. */
+struct walk {
+    const struct mount *mount;
+    int directory;
+    bool follow_last;
+    int n_links;
+    size_t length;
+    char at[PATH_MAX];
+    char rest[PATH_MAX];
+};
+
+enum step {
+    STEP_ON,
+    STEP_HIDDEN, /* it touches something hidden */
+    STEP_END,    /* nothing hidden on the way; the kernel's own answer can be told */
+};
+
+static void walk_up(struct walk *walk)
 {
-    cleanup_free char *prefix = strdup(text);
-    if (!prefix)
+    char *slash = memrchr(walk->at, '/', walk->length);
+    walk->length = slash ? (size_t)(slash - walk->at) : 0;
+    walk->at[walk->length] = '\0';
+}
+
+/* Puts the text of a link before the rest. */
+static enum step walk_link(struct walk *walk, int link)
+{
+    char text[PATH_MAX];
+    ssize_t length = readlinkat(link, "", text, sizeof text);
+    size_t rest = strlen(walk->rest);
+    if (length <= 0 || text[0] == '/' || ++walk->n_links > LINKS_MAX ||
+        (size_t)length + rest + 2 > sizeof walk->rest)
+        return STEP_END; /* an absolute link leads out, and so on: the kernel refuses */
+    memmove(walk->rest + length + 1, walk->rest, rest + 1);
+    memcpy(walk->rest, text, (size_t)length);
+    walk->rest[length] = '/';
+    walk_up(walk);
+    return STEP_ON;
+}
+
+/* Goes to `name`, which is neither "." nor "..". */
+static enum step walk_into(struct walk *walk, const char *name, size_t length)
+{
+    struct stat status;
+    if (walk->length + length + 2 > sizeof walk->at)
+        return STEP_END;
+    if (walk->length)
+        walk->at[walk->length++] = '/';
+    memcpy(walk->at + walk->length, name, length);
+    walk->length += length;
+    walk->at[walk->length] = '\0';
+    cleanup_close int fd = open_beneath(walk->directory, walk->at, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return STEP_END;
+    if (mount_hides(walk->mount, fd))
+        return STEP_HIDDEN;
+    bool last = !walk->rest[strspn(walk->rest, "/")];
+    if (S_ISLNK(status.st_mode) && (!last || walk->follow_last))
+        return walk_link(walk, fd);
+    return STEP_ON;
+}
+
+static enum step walk_step(struct walk *walk)
+{
+    char name[NAME_MAX + 1];
+    const char *start = walk->rest + strspn(walk->rest, "/");
+    size_t length = strcspn(start, "/");
+    if (!length || length > NAME_MAX)
+        return STEP_END;
+    memcpy(name, start, length);
+    name[length] = '\0';
+    memmove(walk->rest, start + length, strlen(start + length) + 1);
+    if (strcmp(name, ".") == 0)
+        return STEP_ON;
+    if (strcmp(name, "..") != 0)
+        return walk_into(walk, name, length);
+    if (!walk->length)
+        return STEP_END; /* leads out */
+    walk_up(walk);
+    return STEP_ON;
+}
+
+static bool touches_hidden(const struct mount *mount, int directory, const struct guest_path *path,
+                           bool follow_last)
+{
+    enum step step = STEP_ON;
+    cleanup_free struct walk *walk = calloc(1, sizeof *walk);
+    if (!walk)
         return true;
-    for (char *p = prefix; *p;) {
+    walk->mount = mount;
+    walk->directory = directory;
+    walk->follow_last = follow_last;
+    memcpy(walk->rest, path->text, path->length + 1);
+    while (step == STEP_ON)
+        step = walk_step(walk);
+    return step == STEP_HIDDEN;
+}
+
+static bool turns_back(const char *path)
+{
+    for (const char *p = path; *p; p += strspn(p, "/")) {
         size_t length = strcspn(p, "/");
-        if (length == 2 && p[0] == '.' && p[1] == '.' && p > prefix) {
-            char *end = p - 1, kept = *end;
-            *end = '\0';
-            int fd = only_visible(mount, open_beneath(directory, prefix, O_PATH | O_DIRECTORY, 0));
-            if (fd < 0)
-                return true;
-            close_keeping_errno(fd);
-            *end = kept;
-        }
+        if (length == 2 && p[0] == '.' && p[1] == '.')
+            return true;
         p += length;
-        p += strspn(p, "/");
     }
     return false;
 }
 
-static bool is_shortage(int r)
-{
-    return r == -EAGAIN || r == -EINTR || r == -EMFILE || r == -ENFILE || r == -ENOMEM;
-}
-
-static int open_through_links(const struct mount *mount, int directory, const char *text, int flags)
-{
-    if (turns_back_in_hidden(mount, directory, text))
-        return -ENOENT;
-    int fd = open_beneath(directory, text, flags, 0);
-    return fd >= 0 || is_shortage(fd) ? fd : -ENOENT;
-}
-
 int open_visible(const struct mount *mount, int directory, const struct guest_path *path, int flags)
 {
-    if (typed_path_hidden(mount, directory, path->text, path->directory))
-        return -ENOENT;
     int probe_flags = O_PATH | (flags & (O_NOFOLLOW | O_DIRECTORY));
     int fd = open_beneath(directory, path->text, probe_flags, RESOLVE_NO_SYMLINKS);
+    if (fd == -ENOENT)
+        return fd;
+    if ((fd < 0 || turns_back(path->text)) && touches_hidden(mount, directory, path, !(flags & O_NOFOLLOW))) {
+        close_keeping_errno(fd);
+        return -ENOENT;
+    }
     if (fd == -ELOOP)
-        fd = open_through_links(mount, directory, path->text, probe_flags);
+        fd = open_beneath(directory, path->text, probe_flags, 0);
     fd = only_visible(mount, fd);
     if (fd < 0 || flags & O_PATH)
         return fd;
