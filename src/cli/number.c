@@ -32,7 +32,7 @@ static bool read_integer(const char *word, unsigned bits, uint64_t *ret)
 static bool read_float(const char *word, bool is_double, double *ret)
 {
     char *end;
-    if (!*word || !strchr("+-.0123456789in", *word))
+    if (!*word || !strchr("+-.0123456789inIN", *word) || strchr(word, '('))
         return false;
     *ret = is_double ? strtod(word, &end) : (double)strtof(word, &end);
     bool named = strpbrk(word, "iI") || strpbrk(word, "nN");
