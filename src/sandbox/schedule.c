@@ -174,6 +174,26 @@ void schedule_stream_moved(berth_instance *instance, int stream)
         run_output_moved(&instance->run);
 }
 
+/* The output may have left between the guest's try and its parking: then nothing moves any more, and it tries
+ * again all the same. */
+static bool has_room_again(const berth_instance *instance, uint8_t waited)
+{
+    for (int i = 1; i < 3; i++)
+        if (waited & (1 << i) && !stream_has_output(&instance->streams[i]))
+            return true;
+    return false;
+}
+
+/* Whether an output that a parked guest waits for has nothing left to leave. Room may have come before the
+ * guest was parked: between its write, which found none, and the pumping at the end of its slice. */
+static bool waited_output_left(const berth_instance *instance, uint8_t waited)
+{
+    for (int i = 1; i < 3; i++)
+        if (waited & (1 << i) && !stream_has_output(&instance->streams[i]))
+            return true;
+    return false;
+}
+
 /* A watched descriptor of the instance is ready: output leaves, and a guest that waits for a stream tries
  * again. */
 static void service(berth_instance *instance)
@@ -185,7 +205,8 @@ static void service(berth_instance *instance)
     bool input = false, hangup;
     if (waited & 1 && instance->streams[0].endpoint.fd >= 0)
         input = endpoint_ready(&instance->streams[0].endpoint, &hangup);
-    if (waited && (input || before != after || instance->account.stop != STREAM_GOES_ON))
+    if (waited && (input || before != after || waited_output_left(instance, waited) ||
+                   instance->account.stop != STREAM_GOES_ON))
         schedule_ready(instance);
     else if (run_is_active(instance))
         run_output_moved(&instance->run);
