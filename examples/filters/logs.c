@@ -64,18 +64,17 @@ static int names_read(struct names *names)
     return r;
 }
 
-/* Returns 0 or what the visitor returned; counts a file that cannot be read. */
-static int visit_file(const char *path, int named, logs_visit_fn *visit, void *payload, int *unreadable)
+/* What stands in the directory and is no file (a link may lead out of it) is nothing to complain of. */
+static int is_regular(const char *path)
 {
     struct stat status;
-    int descriptor = -1;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        if (!named)
-            return 0;
-        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-    } else {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    }
+    return lstat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Returns 0 or what the visitor returned; counts a file that cannot be read. */
+static int visit_file(const char *path, logs_visit_fn *visit, void *payload, int *unreadable)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         ++*unreadable;
@@ -101,7 +100,8 @@ int logs_each(char *const *paths, size_t n_paths, logs_visit_fn *visit, void *pa
         n_paths = names.count;
     }
     for (size_t i = 0; i < n_paths && r == 0; i++)
-        r = visit_file(paths[i], named, visit, payload, &unreadable);
+        if (named || is_regular(paths[i]))
+            r = visit_file(paths[i], visit, payload, &unreadable);
     names_free(&names);
     return r ? r : unreadable;
 }
