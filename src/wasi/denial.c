@@ -87,7 +87,7 @@ int deny_quota(struct call *call, const struct mount *mount, const struct guest_
     char allowed[48], remedy[48];
     uint64_t limit = mount->quota.limit_bytes;
     snprintf(allowed, sizeof allowed, "growth by %llu bytes", (unsigned long long)limit);
-    snprintf(remedy, sizeof remedy, "quota_mb = %llu", (unsigned long long)(limit / 1000000 * 2 + 1));
+    snprintf(remedy, sizeof remedy, "quota_mb = %llu", (unsigned long long)(limit >> 20) * 2 + 1);
     deny(call, &(struct denial){.mount = mount,
                                 .path = path,
                                 .rule = "grants.mount.quota_mb",
