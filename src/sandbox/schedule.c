@@ -184,16 +184,6 @@ static bool has_room_again(const berth_instance *instance, uint8_t waited)
     return false;
 }
 
-/* Whether an output that a parked guest waits for has nothing left to leave. Room may have come before the
- * guest was parked: between its write, which found none, and the pumping at the end of its slice. */
-static bool waited_output_left(const berth_instance *instance, uint8_t waited)
-{
-    for (int i = 1; i < 3; i++)
-        if (waited & (1 << i) && !stream_has_output(&instance->streams[i]))
-            return true;
-    return false;
-}
-
 /* A watched descriptor of the instance is ready: output leaves, and a guest that waits for a stream tries
  * again. */
 static void service(berth_instance *instance)
@@ -205,7 +195,7 @@ static void service(berth_instance *instance)
     bool input = false, hangup;
     if (waited & 1 && instance->streams[0].endpoint.fd >= 0)
         input = endpoint_ready(&instance->streams[0].endpoint, &hangup);
-    if (waited && (input || before != after || waited_output_left(instance, waited) ||
+    if (waited && (input || before != after || has_room_again(instance, waited) ||
                    instance->account.stop != STREAM_GOES_ON))
         schedule_ready(instance);
     else if (run_is_active(instance))
