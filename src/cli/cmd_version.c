@@ -40,7 +40,7 @@ static int main_version(const struct command *self, int argc, char **argv)
         text.failed = !line;
         text_append_format(&text, "%s\n", line ? line : "");
     } else {
-        text_append_format(&text, "berth %s (%s)\n", berth_version(), berth_engine_version());
+        text_append_format(&text, "berth %s (Wasmtime %s)\n", berth_version(), berth_engine_version());
     }
     return output_print(&text);
 }

@@ -6,6 +6,7 @@
 #include "sandbox/denial.h"
 
 #include "base/text.h"
+#include "contract/contract.h"
 #include "sandbox/instance.h"
 #include "sandbox/words.h"
 
@@ -38,17 +39,17 @@ void denial_from_wasi(void *payload, const struct wasi_denial *denial)
 void denial_report_memory(berth_instance *instance, const char *what, uint64_t used_bytes,
                           uint64_t desired_bytes)
 {
-    char tried[96], observed[32], allowed[32], remedy[48], from[32], to[32];
+    char tried[96], observed[32], allowed[32], from[32], to[32];
+    cleanup_free char *remedy = contract_line("limits.memory_mb", instance->memory_account.refused_bytes);
     instance->memory_denials++;
     words_bytes(used_bytes, from, sizeof(from));
     words_bytes(desired_bytes, to, sizeof(to));
     words_bytes(instance->memory_account.refused_bytes, observed, sizeof(observed));
     words_bytes(instance->memory_account.limit_bytes, allowed, sizeof(allowed));
     snprintf(tried, sizeof(tried), "%s from %s to %s", what, from, to);
-    words_memory_remedy(instance->memory_account.refused_bytes, remedy, sizeof(remedy));
     report(instance, &(struct wasi_denial){.rule = "limits.memory_mb",
                                            .tried = tried,
                                            .observed = observed,
                                            .allowed = allowed,
-                                           .remedy = remedy});
+                                           .remedy = remedy ? remedy : ""});
 }

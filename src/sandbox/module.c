@@ -5,6 +5,7 @@
  * a sentence.
  */
 #include "sandbox/module.h"
+#include "contract/contract.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -89,15 +90,16 @@ static int check_slot(struct loading *loading)
 {
     const struct module_facts *facts = &loading->module->facts;
     const uint64_t max_bytes = loading->module->engine->options.max_memory_bytes;
-    char observed[32], allowed[32], remedy[48];
+    char observed[32], allowed[32];
     if (facts->has_memory && facts->memory_min_pages > max_bytes / WASM_PAGE_BYTES) {
         words_bytes(facts->memory_min_pages * WASM_PAGE_BYTES, observed, sizeof(observed));
         words_bytes(max_bytes, allowed, sizeof(allowed));
-        words_memory_remedy(facts->memory_min_pages * WASM_PAGE_BYTES, remedy, sizeof(remedy));
+        cleanup_free char *remedy =
+            contract_line("limits.memory_mb", facts->memory_min_pages * WASM_PAGE_BYTES);
         text_append_format(
             &loading->reason,
             "it declares %s of memory, and the largest contract here allows %s; to allow it: %s", observed,
-            allowed, remedy);
+            allowed, remedy ? remedy : "memory_mb");
         return MODULE_SCAN_REFUSED;
     }
     if (facts->table_min_elements > TABLE_ELEMENTS_MAX) {

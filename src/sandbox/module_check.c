@@ -2,6 +2,7 @@
 /* See module_check.h. What a module imports is no reason to refuse it: a function that is not granted fails
  * when it is called. What it declares is, because it would get it before it runs. */
 #include "sandbox/module_check.h"
+#include "contract/contract.h"
 
 #include "base/checked_math.h"
 #include "sandbox/words.h"
@@ -14,12 +15,12 @@ void module_check_append_simd(struct text *reason)
 
 static int refuse_memory(uint64_t declared_bytes, uint64_t limit_bytes, struct text *reason)
 {
-    char observed[32], allowed[32], remedy[48];
+    char observed[32], allowed[32];
+    cleanup_free char *remedy = contract_line("limits.memory_mb", declared_bytes);
     words_bytes(declared_bytes, observed, sizeof(observed));
     words_bytes(limit_bytes, allowed, sizeof(allowed));
-    words_memory_remedy(declared_bytes, remedy, sizeof(remedy));
     text_append_format(reason, "it declares %s of memory, and limits.memory_mb allows %s; to allow it: %s",
-                       observed, allowed, remedy);
+                       observed, allowed, remedy ? remedy : "memory_mb");
     return MODULE_CHECK_REFUSED;
 }
 

@@ -8,8 +8,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/checked_math.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "contract/contract.h"
 #include "sandbox/instance.h"
 #include "sandbox/trap.h"
 #include "sandbox/words.h"
@@ -80,8 +82,7 @@ static struct ending of_fuel(const struct berth_run *run)
         .kind = BERTH_OUTCOME_LIMIT,
         .limit = BERTH_LIMIT_FUEL,
         .cause = words("it used all its fuel: limits.fuel allows %" PRIu64 " instructions", run->fuel_given),
-        .remedy =
-            words("fuel = %" PRIu64, run->fuel_given > UINT64_MAX / 2 ? UINT64_MAX : run->fuel_given * 2),
+        .remedy = contract_line("limits.fuel", saturating_mul_u64(run->fuel_given, 2)),
     };
 }
 
@@ -89,15 +90,14 @@ static struct ending of_fuel(const struct berth_run *run)
 static struct ending of_memory(const struct berth_run *run)
 {
     const struct memory_account *account = &run->instance->memory_account;
-    char wanted[32], allowed[32], remedy[48];
+    char wanted[32], allowed[32];
     words_bytes(account->refused_bytes, wanted, sizeof(wanted));
     words_bytes(account->limit_bytes, allowed, sizeof(allowed));
-    words_memory_remedy(account->refused_bytes, remedy, sizeof(remedy));
     return (struct ending){
         .kind = BERTH_OUTCOME_LIMIT,
         .limit = BERTH_LIMIT_MEMORY,
         .cause = words("it needed %s of memory, and limits.memory_mb allows %s", wanted, allowed),
-        .remedy = words("%s", remedy),
+        .remedy = contract_line("limits.memory_mb", account->refused_bytes),
     };
 }
 
@@ -156,7 +156,7 @@ struct ending outcome_of_streams(const berth_instance *instance)
             .kind = BERTH_OUTCOME_LIMIT,
             .limit = BERTH_LIMIT_OUTPUT,
             .cause = words("it wrote more output than the %s that limits.output_mb allows", allowed),
-            .remedy = words("output_mb = %" PRIu64, (account->limit_bytes >> 19) + 1),
+            .remedy = contract_line("limits.output_mb", saturating_mul_u64(account->limit_bytes, 2)),
         };
     }
     if (account->stop == STREAM_READER_GONE)
@@ -172,16 +172,15 @@ struct ending outcome_of_streams(const berth_instance *instance)
 struct ending outcome_of_deadline(const struct berth_run *run)
 {
     const struct berth_limits *limits = berth_contract_limits(run->instance->contract);
-    char allowed[32], remedy[48];
+    char allowed[32];
     words_ms(limits->wall_ms, allowed, sizeof(allowed));
-    snprintf(remedy, sizeof(remedy), "wall_seconds = %.10g", (double)limits->wall_ms * 2 / 1000);
     return (struct ending){
         .kind = BERTH_OUTCOME_LIMIT,
         .limit = BERTH_LIMIT_WALL,
         .cause = words("%s after %.3f s, and limits.wall_seconds allows %s",
                        run->phase == RUN_DRAIN ? "its output was not read" : "it was still running",
                        (double)(clock_monotonic_ns() - run->started_ns) / 1e9, allowed),
-        .remedy = words("%s", remedy),
+        .remedy = contract_line("limits.wall_seconds", saturating_mul_u64(limits->wall_ms, 2)),
     };
 }
 

@@ -2,6 +2,7 @@
 /* See trap.h. */
 #include "sandbox/trap.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum { NAME_MAX_BYTES = 64, MESSAGE_MAX_BYTES = 300, FRAMES_SHOWN = 3 };
@@ -51,7 +52,7 @@ static void append_trace(struct text *text, const wasm_trap_t *trap)
             text_append_escaped(text, name->data, name->size, NAME_MAX_BYTES);
         else
             text_append_format(text, "function %u", wasm_frame_func_index(frames.data[i]));
-        if (i == 0)
+        if (i == 0 && wasm_frame_module_offset(frames.data[i]) != SIZE_MAX)
             text_append_format(text, " (module offset 0x%zx)", wasm_frame_module_offset(frames.data[i]));
     }
     wasm_frame_vec_delete(&frames);

@@ -23,9 +23,3 @@ void words_ms(uint64_t ms, char *buffer, size_t capacity)
 {
     snprintf(buffer, capacity, "%.10g s", (double)ms / 1000);
 }
-
-void words_memory_remedy(uint64_t bytes, char *buffer, size_t capacity)
-{
-    uint64_t mebibytes = (bytes >> 20) + ((bytes & ((1 << 20) - 1)) ? 1 : 0);
-    snprintf(buffer, capacity, "memory_mb = %" PRIu64, mebibytes);
-}

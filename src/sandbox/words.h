@@ -10,7 +10,5 @@
 void words_bytes(uint64_t bytes, char *buffer, size_t capacity);
 /* "2 s", "0.25 s". */
 void words_ms(uint64_t ms, char *buffer, size_t capacity);
-/* The contract line that allows so much memory: "memory_mb = 32". */
-void words_memory_remedy(uint64_t bytes, char *buffer, size_t capacity);
 
 #endif
