@@ -9,17 +9,28 @@
 #include <unistd.h>
 
 #include "cli/exit_status.h"
+#include "cli/output.h"
 
 static _Atomic(berth_run *) watched_run;
+static _Atomic(const struct text *) last_words;
 static volatile sig_atomic_t first_signal;
 static volatile sig_atomic_t guest_has_run;
+
+/* Called by the handler: nothing here may allocate or wait for long. */
+static _Noreturn void end_at_once(int number)
+{
+    const struct text *words = guest_has_run ? NULL : atomic_load(&last_words);
+    if (words)
+        write_in_time(STDERR_FILENO, words->data, words->length);
+    _exit(number == SIGTERM ? STATUS_TERMINATED : STATUS_INTERRUPTED);
+}
 
 static void handle(int number)
 {
     berth_run *run = atomic_load(&watched_run);
     bool impatient = first_signal == SIGINT && number == SIGINT;
     if (impatient || !guest_has_run)
-        _exit(number == SIGTERM ? STATUS_TERMINATED : STATUS_INTERRUPTED);
+        end_at_once(number);
     if (!first_signal)
         first_signal = number;
     if (run)
@@ -36,8 +47,9 @@ static void install(int number)
         sigaction(number, &handler, NULL);
 }
 
-void interrupt_prepare(void)
+void interrupt_prepare(const struct text *words)
 {
+    atomic_store(&last_words, words);
     install(SIGINT);
     install(SIGTERM);
 }
@@ -52,6 +64,7 @@ void interrupt_watch(berth_run *run)
 
 void interrupt_forget(void)
 {
+    atomic_store(&last_words, NULL);
     atomic_store(&watched_run, NULL);
 }
 

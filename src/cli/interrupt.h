@@ -10,8 +10,11 @@
 
 #include <berth/run.h>
 
-/* From now on a signal ends berth at once, with the right exit status; there is no guest yet. */
-void interrupt_prepare(void);
+#include "base/text.h"
+
+/* There is no guest yet: from now on a signal ends berth at once, with the right exit status and after
+ * writing `last_words` to stderr. They must live until interrupt_forget(). */
+void interrupt_prepare(const struct text *last_words);
 
 /* From now on signals cancel this run, which must live until interrupt_forget(). If one has come already, the
  * run is cancelled now. Afterwards signals are only remembered. */

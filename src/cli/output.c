@@ -76,10 +76,15 @@ int output_print(struct text *text)
     return r == -EPIPE || r == -EBADF ? STATUS_OUTPUT_CLOSED : STATUS_FAILURE;
 }
 
+void write_in_time(int fd, const char *bytes, size_t length)
+{
+    write_all(fd, bytes, length, MESSAGE_TIMEOUT_MS);
+}
+
 void message_print(struct text *text)
 {
     if (!text->failed)
-        write_all(STDERR_FILENO, text->data, text->length, MESSAGE_TIMEOUT_MS);
+        write_in_time(STDERR_FILENO, text->data, text->length);
     text_done(text);
 }
 
@@ -145,6 +150,14 @@ void message(const char *format, ...)
     append_line(&text, COLOUR_RED, format, arguments);
     va_end(arguments);
     write_message(&text, MESSAGE_TIMEOUT_MS);
+}
+
+void append_message(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    append_line(text, COLOUR_RED, format, arguments);
+    va_end(arguments);
 }
 
 void remark(const char *format, ...)

@@ -50,6 +50,12 @@ void remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes a longer text to stderr and empties it. */
 void message_print(struct text *text);
 
+/* The line that message() writes. */
+void append_message(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes bytes unless there is no room for them in time. Safe in signal handlers. */
+void write_in_time(int fd, const char *bytes, size_t length);
+
 /* A message, and where to read on. Returns STATUS_USAGE. */
 int usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -131,25 +131,29 @@ static json_t *limits_as_json(const struct berth_limits *limits)
 static void report_as_json(const struct usage_report *report, struct text *text)
 {
     cleanup_json json_t *object = json_pack(
-        "{s:{s:s, s:s}, s:o, s:o, s:o}", "module", "name", report->module_name, "sha256",
+        "{s:{s:s, s:s?}, s:o, s:o, s:o}", "module", "name", report->module_name, "sha256",
         report->module_sha256, "outcome", outcome_as_json(report->outcome), "usage",
         usage_as_json(report->usage), "limits", limits_as_json(berth_contract_limits(report->contract)));
     cleanup_free char *line = object ? json_write(object, 0) : NULL;
+    /* A guest that left a line of its own unfinished must not have this one hang on it. */
     if (line)
-        text_append_format(text, "%s\n", line);
+        text_append_format(text, "%s%s\n", report->usage->output_bytes ? "\n" : "", line);
     else
         text->failed = true;
+}
+
+void usage_report_append(struct text *text, const struct usage_report *report, enum usage_form form)
+{
+    if (form == USAGE_JSON)
+        report_as_json(report, text);
+    else if (form == USAGE_TEXT)
+        report_as_text(report, text);
 }
 
 void usage_report_print(const struct usage_report *report, enum usage_form form)
 {
     struct text text = {0};
-    if (form == USAGE_NONE)
-        return;
-    if (form == USAGE_JSON)
-        report_as_json(report, &text);
-    else
-        report_as_text(report, &text);
+    usage_report_append(&text, report, form);
     if (text.failed)
         message("out of memory");
     message_print(&text);

@@ -5,6 +5,8 @@
 
 #include <berth/run.h>
 
+#include "base/text.h"
+
 enum usage_form {
     USAGE_NONE,
     USAGE_TEXT,
@@ -12,13 +14,14 @@ enum usage_form {
 };
 
 struct usage_report {
-    const char *module_name; /* safe to print */
-    const char *module_sha256;
+    const char *module_name;   /* safe to print */
+    const char *module_sha256; /* NULL if it is not known yet */
     const berth_contract *contract;
     const struct berth_outcome *outcome;
     const struct berth_usage *usage;
 };
 
+void usage_report_append(struct text *text, const struct usage_report *report, enum usage_form form);
 void usage_report_print(const struct usage_report *report, enum usage_form form);
 
 #endif

@@ -85,6 +85,33 @@ void visit_settings_done(struct visit_settings *settings)
 /* ---- Opening ----------------------------------------------------------------------------------------------
  */
 
+/* What a signal finds to say while the module is still compiled. */
+static void write_last_words(struct visit *visit)
+{
+    struct berth_usage none = {0};
+    struct berth_outcome outcome = {
+        .kind = BERTH_OUTCOME_CANCELLED, .cause = "it was cancelled before it began", .remedy = ""};
+    struct usage_report report = {
+        .module_name = visit->name, .contract = visit->contract, .outcome = &outcome, .usage = &none};
+    if (!visit->settings->quiet)
+        append_message(&visit->last_words, "%s was stopped before it began", visit->name);
+    usage_report_append(&visit->last_words, &report, visit->settings->usage);
+}
+
+static int prepare(struct visit *visit, const char *module_name)
+{
+    struct text name = {0};
+    text_append_escaped(&name, module_name, strlen(module_name), NAME_MAX_BYTES);
+    visit->name = text_take(&name);
+    if (!visit->name)
+        return fail(NULL, STATUS_FAILURE);
+    write_last_words(visit);
+    if (visit->last_words.failed)
+        return fail(NULL, STATUS_FAILURE);
+    interrupt_prepare(&visit->last_words);
+    return STATUS_OK;
+}
+
 static int open_mounts(struct visit *visit, const struct command *command)
 {
     cleanup_error berth_error *error = NULL;
@@ -110,13 +137,11 @@ static int open_engine(struct visit *visit)
 static int load_module(struct visit *visit, const struct module_file *file)
 {
     cleanup_error berth_error *error = NULL;
-    cleanup_text struct text name = {0}, activity = {0};
+    cleanup_text struct text activity = {0};
     struct progress progress = {0};
-    text_append_escaped(&name, file->name, strlen(file->name), NAME_MAX_BYTES);
-    text_append_format(&activity, "compiling %s", name.failed ? "" : name.data);
-    if (name.failed || activity.failed)
+    text_append_format(&activity, "compiling %s", visit->name);
+    if (activity.failed)
         return fail(NULL, STATUS_FAILURE);
-    visit->name = visit->name_memory = take_ptr(name.data);
     if (!visit->settings->quiet)
         progress_begin(&progress, activity.data);
     berth_status status =
@@ -176,10 +201,11 @@ int visit_open(struct visit *visit, const struct visit_settings *settings, const
 {
     cleanup_module_file struct module_file file = {0};
     *visit = (struct visit){.settings = settings};
-    interrupt_prepare();
     int status = contract_options_build(&settings->contract, command, &visit->contract);
     if (status == STATUS_OK)
         status = module_file_read(args[0], &file);
+    if (status == STATUS_OK)
+        status = prepare(visit, file.name);
     if (status == STATUS_OK)
         status = open_mounts(visit, command);
     if (status == STATUS_OK)
@@ -200,7 +226,8 @@ void visit_close(struct visit *visit)
     berth_module_unref(visit->module);
     berth_engine_unref(visit->engine);
     berth_contract_unref(visit->contract);
-    free(visit->name_memory);
+    text_done(&visit->last_words);
+    free(visit->name);
     *visit = (struct visit){0};
 }
 

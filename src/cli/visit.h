@@ -24,7 +24,7 @@ struct visit_settings {
 
 struct visit {
     const struct visit_settings *settings;
-    const char *name; /* of the module, safe to print */
+    char *name; /* of the module, safe to print */
     berth_contract *contract;
     berth_engine *engine;
     berth_module *module;
@@ -32,7 +32,7 @@ struct visit {
     berth_schedule *schedule;
     berth_instance *instance;
     uint64_t denials, denials_shown; /* of all runs */
-    char *name_memory;
+    struct text last_words;          /* for a signal that comes before the first run */
 };
 
 extern const struct option_group visit_option_group;

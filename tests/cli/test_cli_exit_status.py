@@ -31,7 +31,7 @@ def test_an_exit_code_that_a_status_cannot_hold(cli, guest, code):
     (WALL, "wall", ["--wall-seconds", "0.05"], "sleeps_forever", "--wall-seconds 0.1"),
     (LIMIT, "fuel", ["--fuel", "5000"], "loops_forever", "--fuel 10000"),
     (LIMIT, "memory", ["--memory-mb", "1"], "needs_two_mebibytes", "--memory-mb 2"),
-    (LIMIT, "output", ["--output-mb", "0.1"], "floods_stdout", "--output-mb 1"),
+    (LIMIT, "output", ["--output-mb", "0.1"], "floods_stdout", "--output-mb 0.2"),
 ])
 def test_a_limit_and_the_flag_that_allows_more(cli, guest, status, limit, options, name, words):
     done = cli("run", "--usage=json", *options, guest(name))

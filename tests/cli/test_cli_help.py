@@ -53,7 +53,7 @@ def test_topics(cli):
 def test_version(cli):
     text, seen = cli("version").out, cli("version", "--json").json
     assert text == cli("--version").out == cli("-V").out
-    assert text == f"berth {seen['version']} ({seen['engine']})\n"
+    assert text == f"berth {seen['version']} (Wasmtime {seen['engine']})\n"
     assert re.fullmatch(r"\d+\.\d+\.\d+", seen["version"])
 
 

@@ -124,11 +124,21 @@ def big_module():
         section(10, leb(count) + (leb(len(body)) + body) * count)
 
 
-@pytest.mark.parametrize("number, status", [*KINDS, (signal.SIGKILL, -signal.SIGKILL)])
-def test_while_compiling(start, module, number, status):
-    process = start("run", module(big_module()))
+def signal_while_compiling(process, number):
     wait_until(lambda: children(process.pid), process)
     compiler = children(process.pid)[0]
     process.send_signal(number)
-    assert finish(process).status == status
+    done = finish(process)
     wait_until(lambda: not os.path.exists(f"/proc/{compiler}"))
+    return done
+
+
+@pytest.mark.parametrize("number, status", KINDS)
+def test_while_compiling(start, module, number, status):
+    done = signal_while_compiling(start("run", "--usage=json", module(big_module())), number)
+    assert done.status == status and done.messages == ["module.wasm was stopped before it began"]
+    assert done.report["outcome"]["kind"] == "cancelled" and done.report["usage"]["wall_ns"] == 0
+
+
+def test_killed_while_compiling(start, module):
+    assert signal_while_compiling(start("run", module(big_module())), signal.SIGKILL).status == -signal.SIGKILL
