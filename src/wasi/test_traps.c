@@ -62,7 +62,8 @@ static void paths_that_lead_out_are_not_capable_in_every_function(void **state)
     assert_true(host_exists(&g, "../secret"));
     assert_int_equal(host_size(&g, "../secret"), 6);
     assert_int_equal(g.n_denials, 16); /* told; all are counted */
-    assert_int_equal(wasi_context_usage(g.context)->denials, 11 * N_PATH_CALLS);
+    /* All but "..", which C libraries look at in every listing. */
+    assert_int_equal(wasi_context_usage(g.context)->denials, 9 * N_PATH_CALLS);
     assert_string_equal(g.denial,
                         "grants.mount|path_create_directory \"sub/../../secret\" in \"/\"|a path that "
                         "leads out of its directory|paths below a granted directory|a [[grants.mount]] "

@@ -8,9 +8,10 @@
  * run (wall time, CPU, cancel) are thus the embedder's alone, and this library runs under sanitizers and
  * fuzzers at full speed.
  *
- * Layers inside: path.c and resolve.c (guest paths to host objects, openat2), mount.c (a granted directory:
- * mode, hidden names, quota), descriptor.c (the table), guest_memory.c (the only way to touch guest bytes),
- * then a file per family of functions, and call.c (the table that binds names to them).
+ * Layers inside: guest_memory.c (the only way to touch guest bytes), guest_path.c (paths as text), resolve.c
+ * (the only door from a path to the host, openat2), mount.c with hide.c and quota.c (a granted directory:
+ * mode, hidden names, growth), descriptor.c (the table), then a file per family of functions, and call.c (the
+ * table that binds names to them). docs/wasi.md says what guests see.
  *
  * Everything a guest passes is hostile. Unknown flags are EINVAL, unknown kinds of files are not opened, a
  * pointer outside of memory or not aligned is WASI_FAULT.
@@ -45,8 +46,8 @@ extern const struct wasi_function_info wasi_functions[WASI_N_FUNCTIONS];
 /* ---- Mounts ----------------------------------------------------------------------------------------------
  */
 
-/* Granted directories, opened once, shared by contexts; reference-counted with atomics, immutable but for the
- * atomic quota counters. */
+/* Granted directories, opened once, shared by contexts, also of several threads; reference-counted with
+ * atomics, immutable but for the quotas, which have a lock each. */
 struct wasi_mounts;
 
 struct wasi_mount_options {
@@ -59,7 +60,9 @@ struct wasi_mount_options {
     uint64_t quota_bytes; /* 0 = off */
 };
 
-/* Opens all or none. 0, or a negative errno with *ret_failed the index of the mount at fault. */
+/* Opens all or none. 0, or a negative errno with *ret_failed the index of the mount at fault: -EINVAL for a
+ * guest path that is not absolute or a hide pattern that means nothing, -ENOSYS or -ENOENT for hidden names
+ * where /proc is missing. Descriptors are taken over only if it succeeds. */
 int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, struct wasi_mounts **ret,
                     size_t *ret_failed);
 struct wasi_mounts *wasi_mounts_ref(struct wasi_mounts *mounts);
@@ -123,8 +126,8 @@ struct wasi_options {
     uint64_t random_seed;
     uint32_t max_open_files; /* beside streams and mounts */
     /* Virtual time that advances by 1 us per reading and by each sleep; directory entries sorted; inode
-     * numbers from paths; reads of streams return only when the guest's buffer is full or the input has
-     * ended. */
+     * numbers from paths, times 0; streams always ready, and reads of them return only when the guest's
+     * buffer is full or the input has ended. */
     bool deterministic;
     void (*on_denial)(void *payload, const struct wasi_denial *denial); /* may be NULL */
     void *payload;
