@@ -11,6 +11,9 @@
 #include "wasi/guest_errno.h"
 #include "wasi/guest_path.h"
 
+/* A pause after that many, so that a directory with nothing but hidden entries does not keep a thread. */
+enum { SKIPPED_MAX = 4096 };
+
 /* The place of the directory, with room for one name more. */
 static int locate(struct directory *directory)
 {
@@ -34,6 +37,7 @@ int directory_start(struct directory *directory, const struct mount *mount, int 
     directory->fd = fd;
     directory->location = NULL;
     directory->used = directory->filled = 0;
+    directory->n_skipped = 0;
     int r = mount->hide ? locate(directory) : 0;
     if (r)
         return r;
@@ -69,32 +73,45 @@ static bool entry_hidden(const struct directory *directory, const char *name, ui
     return hidden;
 }
 
+/* The next record in the buffer, NULL at the end. */
+static int next_record(struct directory *directory, const struct dirent64 **ret)
+{
+    *ret = NULL;
+    if (directory->used == directory->filled) {
+        ssize_t filled = getdents64(directory->fd, directory->buffer, sizeof directory->buffer);
+        if (filled < 0)
+            return guest_errno(errno);
+        if (!filled)
+            return 0;
+        directory->used = 0;
+        directory->filled = (size_t)filled;
+    }
+    const void *record = directory->buffer + directory->used;
+    *ret = record;
+    directory->used += (*ret)->d_reclen;
+    return 0;
+}
+
 int directory_next(struct directory *directory, struct directory_entry *ret)
 {
+    const struct dirent64 *entry;
     for (;;) {
-        if (directory->used == directory->filled) {
-            ssize_t filled = getdents64(directory->fd, directory->buffer, sizeof directory->buffer);
-            if (filled < 0)
-                return guest_errno(errno);
-            *ret = (struct directory_entry){0};
-            if (!filled)
-                return 0;
-            directory->used = 0;
-            directory->filled = (size_t)filled;
+        int r = next_record(directory, &entry);
+        *ret = (struct directory_entry){0};
+        if (r || !entry)
+            return r;
+        ret->next = (uint64_t)entry->d_off;
+        ret->inode = entry->d_ino;
+        ret->filetype = filetype_of_entry(directory, entry);
+        if (guest_text_valid(entry->d_name, strlen(entry->d_name)) &&
+            !entry_hidden(directory, entry->d_name, ret->filetype)) {
+            ret->name = entry->d_name;
+            return 0;
         }
-        const void *record = directory->buffer + directory->used;
-        const struct dirent64 *entry = record;
-        directory->used += entry->d_reclen;
-        if (!guest_text_valid(entry->d_name, strlen(entry->d_name)))
-            continue;
-        uint8_t filetype = filetype_of_entry(directory, entry);
-        if (entry_hidden(directory, entry->d_name, filetype))
-            continue;
-        *ret = (struct directory_entry){.name = entry->d_name,
-                                        .inode = entry->d_ino,
-                                        .next = (uint64_t)entry->d_off,
-                                        .filetype = filetype};
-        return 0;
+        if (++directory->n_skipped >= SKIPPED_MAX) {
+            directory->n_skipped = 0;
+            return 0;
+        }
     }
 }
 

@@ -15,11 +15,13 @@ struct directory {
     int fd;
     char *location; /* where it is below the mount; NULL if nothing is hidden there */
     size_t used, filled;
+    unsigned n_skipped;
     _Alignas(8) char buffer[4096];
 };
 
 struct directory_entry {
-    const char *name; /* NULL: the end. Good until the next call */
+    const char *name; /* good until the next call; NULL: the end, or if `next` is set a pause after much was
+                         skipped */
     uint64_t inode;
     uint64_t next; /* the position after it */
     uint8_t filetype;

@@ -6,8 +6,6 @@
  * The last entry is cut where the buffer ends. A buffer that is not full means that there is no more, so a
  * large one is filled in pieces of one call, between which others get a turn.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -17,6 +15,7 @@
 #include "wasi/guest_errno.h"
 #include "wasi/guest_memory.h"
 #include "wasi/listing.h"
+#include "wasi/resolve.h"
 
 enum { PIECE_BYTES = 65536 };
 
@@ -52,19 +51,27 @@ static bool put_entry(struct entry_buffer *buffer, const struct directory_entry 
     return buffer->used < buffer->piece_end;
 }
 
+/* A full piece of a buffer that is not full is not the end. */
+static int after_piece(const struct entry_buffer *buffer)
+{
+    return buffer->used >= buffer->piece_end && buffer->used < buffer->size ? CALL_YIELD : 0;
+}
+
 /* The descriptor to read the directory through: that of a preopen belongs to all contexts of the mount, so
  * the guest gets one of its own. */
 static int listing_fd(struct descriptor *directory, int *ret_fd)
 {
     if (directory->preopen && directory->listing_fd < 0) {
-        directory->listing_fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (directory->listing_fd < 0)
-            return guest_errno(errno);
+        int fd = open_beneath(directory->fd, ".", O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+            return guest_errno(fd);
+        directory->listing_fd = fd;
     }
     *ret_fd = directory->preopen ? directory->listing_fd : directory->fd;
     return 0;
 }
 
+/* 0 at the end or when the buffer is full, CALL_YIELD when there is more to do for it. */
 static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry_buffer *buffer)
 {
     struct directory directory;
@@ -76,10 +83,14 @@ static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry
             break;
     }
     directory_done(&directory);
-    return r;
+    if (!r && !entry.name && entry.next) {
+        buffer->position = entry.next;
+        return CALL_YIELD;
+    }
+    return r ? r : after_piece(buffer);
 }
 
-/* The inode that the parent would have: of ".." at the root of the mount it is the root's. */
+/* ".." has no inode: at the root of the mount it would be one outside. */
 static uint64_t hashed_inode(const struct mount *mount, int fd, const char *name)
 {
     if (strcmp(name, ".") == 0)
@@ -106,7 +117,7 @@ static int fill_sorted(struct call *call, const struct descriptor *owner, int fd
         if (!put_entry(buffer, &entry))
             break;
     }
-    return 0;
+    return after_piece(buffer);
 }
 
 int call_fd_readdir(struct call *call)
@@ -132,12 +143,10 @@ int call_fd_readdir(struct call *call)
     if (buffer.size)
         r = context->deterministic ? fill_sorted(call, directory, fd, cookie, &buffer)
                                    : fill(directory->mount, fd, cookie, &buffer);
-    if (r)
-        return r;
     pending->done_bytes = buffer.used;
     pending->position = buffer.position;
-    if (buffer.used >= buffer.piece_end && buffer.used < buffer.size)
-        return CALL_YIELD;
+    if (r)
+        return r;
     store_u32(used, (uint32_t)buffer.used);
     return 0;
 }

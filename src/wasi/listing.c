@@ -63,9 +63,9 @@ int listing_read(struct wasi_context *context, const struct descriptor *owner, i
     int r = directory_start(&directory, owner->mount, fd, 0);
     while (!r) {
         r = directory_next(&directory, &entry);
-        if (r || !entry.name)
+        if (r || (!entry.name && !entry.next))
             break;
-        if (!is_dots(entry.name))
+        if (entry.name && !is_dots(entry.name))
             r = listing_add(listing, entry.name, entry.filetype);
     }
     directory_done(&directory);

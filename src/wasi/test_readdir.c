@@ -228,6 +228,27 @@ static void a_large_directory_is_read_in_turns_with_others(void **state)
     }
 }
 
+static void a_directory_full_of_hidden_entries_is_read_in_turns_too(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {"*.key"};
+    struct test_guest g;
+    char name[32], names[64];
+    test_guest_start(&g, &(struct test_setup){.hide = patterns, .n_hide = 1});
+    for (int i = 0; i < 9000; i++) {
+        snprintf(name, sizeof name, "%d.key", i);
+        host_file(&g, name, "");
+    }
+    host_file(&g, "seen", "");
+    assert_int_equal(guest_list(&g, 3, 4096, names, sizeof names), 0);
+    assert_int_equal(strlen(names), 5 + 5);
+    int turns = 0;
+    while (guest_call(&g, fd_readdir, 3, AT_BUFFER, 4096, 0, AT_RESULT) == YIELDS)
+        turns++;
+    assert_int_equal(turns, 2);
+    test_guest_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +261,7 @@ int main(void)
         cmocka_unit_test(two_guests_on_one_mount_do_not_share_a_position),
         cmocka_unit_test(names_that_are_no_text_are_left_out),
         cmocka_unit_test(a_large_directory_is_read_in_turns_with_others),
+        cmocka_unit_test(a_directory_full_of_hidden_entries_is_read_in_turns_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
