@@ -420,9 +420,11 @@ void berth_run_cancel(berth_run *run)
     const uint64_t one = 1;
     int saved = errno;
     atomic_store(&run->cancelled, true);
-    atomic_store(&schedule->cancel_requested, true);
     ssize_t ignored = write(schedule->cancel_fd, &one, sizeof(one));
     (void)ignored; /* a full counter wakes just as well */
+    /* Last, so that whoever sees it also empties the counter; one left full would wake the schedule for ever.
+     */
+    atomic_store(&schedule->cancel_requested, true);
     errno = saved;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cancelling and freeing at any moment: one terminal outcome, nothing left, no trace for the next visitor. */
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,6 +109,30 @@ static void another_thread_wakes_and_cancels_a_sleeper(void **state)
     berth_contract_unref(patient);
 }
 
+/* The schedule may see the cancel while the other thread is still asking for it. */
+static void a_cancel_wakes_the_schedule_once(void **state)
+{
+    berth_module *module = host_module(&host, "sleeps_forever");
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        struct visitor visitor;
+        struct berth_wait wait;
+        pthread_t thread;
+        visitor_start(&visitor, &host, module, contract, NULL);
+        berth_run_step(visitor.run, &wait);
+        pthread_create(&thread, NULL, cancel_from_elsewhere, visitor.run);
+        while (berth_run_step(visitor.run, &wait))
+            ;
+        pthread_join(thread, NULL);
+        berth_schedule_step(host.schedule, &wait);
+        struct pollfd poll_fd = {.fd = wait.descriptor, .events = POLLIN};
+        assert_false(wait.ready);
+        assert_int_equal(poll(&poll_fd, 1, 0), 0);
+        visitor_end(&visitor);
+    }
+    berth_module_unref(module);
+}
+
 /* Each visitor checks that memory, table and global are fresh, then fills them; slots are used over and over.
  */
 static void no_visitor_sees_what_another_left(void **state)
@@ -148,6 +173,7 @@ int main(void)
         embedding_test(a_run_cancelled_at_any_step_ends_once),
         embedding_test(a_run_freed_at_any_step_leaves_its_slot),
         embedding_test(another_thread_wakes_and_cancels_a_sleeper),
+        embedding_test(a_cancel_wakes_the_schedule_once),
         embedding_test(no_visitor_sees_what_another_left),
         embedding_test(many_visits_leave_no_descriptor),
     };
