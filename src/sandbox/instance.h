@@ -43,10 +43,10 @@ enum run_verdict {
 
 struct berth_run {
     berth_instance *instance;
-    enum run_phase phase;
-    bool program; /* `_start`: the instance is over after it */
     atomic_bool cancelled;
 
+    enum run_phase phase; /* from here on all is new with each start */
+    bool program;         /* `_start`: the instance is over after it */
     char *function_name;
     struct function_type type;
     wasmtime_func_t function;

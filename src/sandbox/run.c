@@ -27,12 +27,16 @@ static const struct module_export *plain_export(const berth_instance *instance, 
     return export && strcmp(export->type, "()->()") == 0 ? export : NULL;
 }
 
+/* Leaves alone what berth_run_cancel() reads: a watchdog may come late, while the next run is being started.
+ */
 static void forget_previous(struct berth_run *run)
 {
-    berth_instance *instance = run->instance;
+    const size_t kept = offsetof(struct berth_run, phase);
     free(run->function_name);
     outcome_done(run);
-    *run = (struct berth_run){.instance = instance};
+    memset((char *)run + kept, 0, sizeof(*run) - kept);
+    run->outcome.cause = run->outcome.remedy = "";
+    atomic_store(&run->cancelled, false);
 }
 
 static void arm(struct berth_run *run)
@@ -64,10 +68,11 @@ static berth_status start(berth_instance *instance, const char *function, bool p
     if (run_is_active(instance))
         return error_set(reterr, BERTH_BUSY, "the instance of %s has a run that is still going on",
                          instance->module->name);
-    forget_previous(run);
-    run->function_name = strdup(function);
-    if (!run->function_name)
+    char *function_name = strdup(function);
+    if (!function_name)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    forget_previous(run);
+    run->function_name = function_name;
     run->program = program;
     if (!instance->instantiated)
         run->phase = RUN_INSTANTIATE;

@@ -112,6 +112,9 @@ static void an_instance_has_one_run_at_a_time(void **state)
     (void)state;
     assert_int_equal(berth_run_start_call(instance, "add", &value, 1, &run, NULL), BERTH_OK);
     assert_int_equal(berth_run_start_call(instance, "add", &value, 1, &second, NULL), BERTH_BUSY);
+    assert_int_equal(berth_run_outcome(run)->kind, BERTH_OUTCOME_RUNNING);
+    assert_string_equal(berth_run_outcome(run)->cause, "");
+    assert_string_equal(berth_run_outcome(run)->remedy, "");
     berth_run_wait(run);
     assert_int_equal(berth_run_start_call(instance, "add", &value, 1, &second, NULL), BERTH_OK);
     berth_instance_free(instance); /* in the middle of a run */
