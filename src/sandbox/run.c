@@ -39,6 +39,15 @@ static void forget_previous(struct berth_run *run)
     atomic_store(&run->cancelled, false);
 }
 
+/* A program initializes itself, and whoever calls `_initialize` gets it once, not twice. */
+static enum run_phase first_call(const struct berth_run *run)
+{
+    const berth_instance *instance = run->instance;
+    bool wanted = !run->program && !instance->initialized && strcmp(run->function_name, "_initialize") != 0 &&
+                  plain_export(instance, "_initialize");
+    return wanted ? RUN_INITIALIZE : RUN_CALL;
+}
+
 static void arm(struct berth_run *run)
 {
     berth_instance *instance = run->instance;
@@ -74,12 +83,7 @@ static berth_status start(berth_instance *instance, const char *function, bool p
     forget_previous(run);
     run->function_name = function_name;
     run->program = program;
-    if (!instance->instantiated)
-        run->phase = RUN_INSTANTIATE;
-    else if (!program && !instance->initialized && plain_export(instance, "_initialize"))
-        run->phase = RUN_INITIALIZE;
-    else
-        run->phase = RUN_CALL;
+    run->phase = instance->instantiated ? first_call(run) : RUN_INSTANTIATE;
     instance->has_run = true;
     arm(run);
     schedule_ready(instance);
@@ -204,6 +208,7 @@ static wasmtime_call_future_t *begin_phase(struct berth_run *run)
         run->type = type;
         return future;
     case RUN_CALL:
+        instance->initialized = true;
         return call_export(run, run->function_name);
     case RUN_DRAIN:
     case RUN_ENDED:
@@ -217,9 +222,8 @@ static void next_phase(struct berth_run *run)
     berth_instance *instance = run->instance;
     if (run->phase == RUN_INSTANTIATE) {
         instance->instantiated = true;
-        run->phase = !run->program && plain_export(instance, "_initialize") ? RUN_INITIALIZE : RUN_CALL;
+        run->phase = first_call(run);
     } else {
-        instance->initialized = true;
         run->phase = RUN_CALL;
     }
 }

@@ -65,6 +65,58 @@ static void state_lives_from_call_to_call(void **state)
     berth_instance_free(instance);
 }
 
+static void who_calls_initialize_gets_it_once(void **state)
+{
+    berth_instance *instance = new_instance("counts_calls", contract_with(NULL));
+    berth_run *run;
+    int32_t result = 0;
+    (void)state;
+    assert_int_equal(berth_run_start_call(instance, "_initialize", NULL, 0, &run, NULL), BERTH_OK);
+    berth_run_wait(run);
+    assert_int_equal(berth_run_outcome(run)->kind, BERTH_OUTCOME_EXITED);
+    call(instance, "add", 1, &result);
+    assert_int_equal(result, 7 + 1);
+    berth_instance_free(instance);
+}
+
+struct told {
+    int growths, others;
+};
+
+static void count_denial(void *payload, const struct berth_denial *denial)
+{
+    struct told *told = payload;
+    if (strcmp(denial->rule, "limits.memory_mb") == 0)
+        told->growths++;
+    else
+        told->others++;
+}
+
+static void refused_growths_do_not_silence_other_refusals(void **state)
+{
+    struct berth_instance_options options;
+    struct berth_mount mount = {.guest = "/here", .host = "/"};
+    struct told told = {0};
+    berth_contract *contract = contract_with("limits.memory_mb", "1", NULL);
+    berth_module *module = host_module(&host, "grows_then_opens");
+    berth_instance *instance;
+    int32_t result = 0;
+    (void)state;
+    assert_int_equal(berth_contract_add_mount(contract, &mount, "test", NULL), BERTH_OK);
+    berth_instance_options_init(&options);
+    options.on_denial = count_denial;
+    options.payload = &told;
+    assert_int_equal(berth_instance_new(host.schedule, module, contract, &options, &instance, NULL),
+                     BERTH_OK);
+    assert_int_equal(call(instance, "grow_then_open", 1000, &result)->kind, BERTH_OUTCOME_EXITED);
+    assert_int_not_equal(result, 0);
+    assert_int_equal(told.others, 1);
+    assert_in_range(told.growths, 1, 999);
+    berth_instance_free(instance);
+    berth_module_unref(module);
+    berth_contract_unref(contract);
+}
+
 static void each_call_has_its_own_fuel_and_the_same_call_uses_the_same(void **state)
 {
     berth_instance *instance = new_instance("counts_calls", contract_with("limits.fuel", "10000", NULL));
@@ -171,6 +223,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         embedding_test(state_lives_from_call_to_call),
+        embedding_test(who_calls_initialize_gets_it_once),
+        embedding_test(refused_growths_do_not_silence_other_refusals),
         embedding_test(each_call_has_its_own_fuel_and_the_same_call_uses_the_same),
         embedding_test(a_trap_ends_the_instance_and_says_why),
         embedding_test(an_instance_has_one_run_at_a_time),
