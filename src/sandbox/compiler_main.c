@@ -27,8 +27,15 @@
 
 #include "sandbox/compile.h"
 
+/* GCC and Clang say it differently. A sanitizer's shadow memory and system calls do not fit into any limits.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1 }; /* its shadow memory and its own system calls do not fit into any limits */
+enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif

@@ -110,32 +110,27 @@ static int check_slot(struct loading *loading)
     return 0;
 }
 
-/* 0 with code and facts; MODULE_CACHE_MISS. */
-static int take_from_cache(struct loading *loading)
+/* True with facts if there is a verified entry that this build understands. */
+static bool find_in_cache(struct loading *loading, struct module_cache_entry *entry)
 {
     berth_module *module = loading->module;
     const struct module_cache *cache = module->engine->cache;
-    cleanup_module_cache_entry struct module_cache_entry entry = {0};
-    if (!cache || module_cache_look_up(cache, loading->sha256, &entry) != 0)
-        return MODULE_CACHE_MISS;
-    wasmtime_error_t *error = NULL;
-    int r = module_facts_parse(entry.facts, entry.facts_bytes, &module->facts);
-    if (r == 0)
-        r = check_slot(loading);
-    if (r > 0)
-        return r == MODULE_CACHE_MISS ? MODULE_SCAN_REFUSED : r;
-    if (r == 0)
-        error =
-            wasmtime_module_deserialize(module->engine->wasm, entry.code, entry.code_bytes, &module->code);
-    if (r == 0 && !error) {
-        module->from_cache = true;
-        return 0;
-    }
-    if (error)
-        wasmtime_error_delete(error);
+    return cache && module_cache_look_up(cache, loading->sha256, entry) == 0 &&
+           module_facts_parse(entry->facts, entry->facts_bytes, &module->facts) == 0;
+}
+
+static bool use_entry(struct loading *loading, const struct module_cache_entry *entry)
+{
+    berth_module *module = loading->module;
+    wasmtime_error_t *error =
+        wasmtime_module_deserialize(module->engine->wasm, entry->code, entry->code_bytes, &module->code);
+    module->from_cache = !error;
+    if (!error)
+        return true;
+    wasmtime_error_delete(error);
     module_facts_done(&module->facts);
-    module_cache_forget(cache, loading->sha256);
-    return MODULE_CACHE_MISS;
+    module_cache_forget(module->engine->cache, loading->sha256);
+    return false;
 }
 
 static int scan(struct loading *loading)
@@ -209,8 +204,10 @@ static int load(struct loading *loading)
         snprintf(loading->module->sha256 + 2 * i, 3, "%02x", loading->sha256[i]);
     if (compiler_remembers(loading->module->engine->compiler, loading->sha256, &loading->reason))
         return COMPILE_REFUSED;
-    r = take_from_cache(loading);
-    if (r == MODULE_CACHE_MISS) {
+    cleanup_module_cache_entry struct module_cache_entry entry = {0};
+    bool found = find_in_cache(loading, &entry);
+    r = found ? check_slot(loading) : 0;
+    if (r == 0 && !(found && use_entry(loading, &entry))) {
         r = scan(loading);
         if (r == 0)
             r = compile(loading);

@@ -20,6 +20,11 @@
 #include "sandbox/compile_process.h"
 #include "sandbox/test_wasm.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 #define skip_if_sanitized() skip() /* the program then has no memory limit and no filter */
 #else

@@ -13,12 +13,15 @@
 /* A growing buffer; running out of memory ends the test. */
 struct wasm {
     uint8_t *bytes;
-    size_t size_bytes;
+    size_t size_bytes, capacity;
 };
 
 static inline void wasm_bytes(struct wasm *wasm, const void *bytes, size_t size_bytes)
 {
-    wasm->bytes = realloc(wasm->bytes, wasm->size_bytes + size_bytes + 1);
+    if (wasm->size_bytes + size_bytes > wasm->capacity || !wasm->bytes) {
+        wasm->capacity = 2 * wasm->capacity + size_bytes + 1;
+        wasm->bytes = realloc(wasm->bytes, wasm->capacity);
+    }
     if (!wasm->bytes)
         abort();
     if (size_bytes)
