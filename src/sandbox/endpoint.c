@@ -7,23 +7,35 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
+/* Whether it was opened for this direction. */
+static bool is_open_for(int descriptor, bool writes)
+{
+    int mode = fcntl(descriptor, F_GETFL) & O_ACCMODE;
+    return mode == O_RDWR || mode == (writes ? O_WRONLY : O_RDONLY);
+}
+
+/* Opening the master side of a terminal makes another terminal. */
+static bool is_terminal_master(int descriptor)
+{
+    unsigned number;
+    return ioctl(descriptor, TIOCGPTN, &number) == 0;
+}
+
+/* A second description of the same pipe, terminal or device; -1 if it cannot be had. */
 static int open_again(int descriptor, bool writes)
 {
     char path[32];
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0)
-        return -errno;
-    if ((flags & O_ACCMODE) != O_RDWR && (flags & O_ACCMODE) != (writes ? O_WRONLY : O_RDONLY))
-        return -EBADF;
+    if (is_terminal_master(descriptor))
+        return -1;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
-    int fd = open(path, (writes ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return open(path, (writes ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 int endpoint_open(struct endpoint *endpoint, int descriptor, bool writes)
@@ -34,7 +46,8 @@ int endpoint_open(struct endpoint *endpoint, int descriptor, bool writes)
         return -errno;
     endpoint->writes = writes;
     endpoint->terminal = S_ISCHR(status.st_mode) && isatty(descriptor);
-    if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
+    bool usable = is_open_for(descriptor, writes);
+    if (usable && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
         endpoint->fd = open_again(descriptor, writes);
         endpoint->way = ENDPOINT_NONBLOCKING;
         if (endpoint->fd >= 0)
@@ -43,9 +56,10 @@ int endpoint_open(struct endpoint *endpoint, int descriptor, bool writes)
     endpoint->fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
     if (endpoint->fd < 0)
         return -errno;
-    endpoint->way = S_ISREG(status.st_mode)    ? ENDPOINT_FILE
-                    : S_ISSOCK(status.st_mode) ? ENDPOINT_SOCKET
-                                               : ENDPOINT_POLLED;
+    /* What is open the other way never becomes ready; like a file it answers at once, with EBADF. */
+    endpoint->way = S_ISREG(status.st_mode) || !usable ? ENDPOINT_FILE
+                    : S_ISSOCK(status.st_mode)         ? ENDPOINT_SOCKET
+                                                       : ENDPOINT_POLLED;
     return 0;
 }
 

@@ -4,8 +4,8 @@
  *
  * O_NONBLOCK belongs to the open file description, which a shell and its children share, so setting it on
  * stdout would break them. An endpoint therefore opens pipes and terminals a second time, asks sockets per
- * call, and where neither works polls before each transfer and keeps writes below what a ready pipe always
- * takes.
+ * call, and where neither works (a pipe of another user, the master side of a terminal) polls before each
+ * transfer and keeps writes below what a ready pipe always takes.
  */
 #ifndef BERTH_SANDBOX_ENDPOINT_H
 #define BERTH_SANDBOX_ENDPOINT_H

@@ -169,14 +169,16 @@ static int stream_read(void *context, const struct iovec *vector, int n_vector, 
         for (int i = 0; i < n_vector; i++)
             *ret_size += ring_take(&stream->ring, vector[i].iov_base, vector[i].iov_len);
     } else {
-        int64_t moved = endpoint_read(&stream->endpoint, vector, n_vector);
-        if (moved == -EAGAIN || moved == -EINTR)
+        int64_t moved;
+        do /* an interrupted read of a file must not wait: nothing would ever wake it */
+            moved = endpoint_read(&stream->endpoint, vector, n_vector);
+        while (moved == -EINTR);
+        if (moved == -EAGAIN)
             return WASI_STREAM_BLOCKED;
         if (moved < 0)
             return (int)moved;
         *ret_size = (size_t)moved;
     }
-    stream->input_bytes += *ret_size;
     return 0;
 }
 

@@ -41,7 +41,6 @@ struct stream {
     struct ring ring;
     struct endpoint endpoint;
     struct output_account *account;
-    uint64_t input_bytes;
 };
 
 extern const struct wasi_stream_operations stream_operations;

@@ -190,6 +190,74 @@ static void a_reader_that_stops_is_cut_off_at_the_deadline(void **state)
     close(ends[1]);
 }
 
+/* Runs a guest on two descriptors; -1 for none. */
+static berth_outcome_kind run_between(const char *guest, int input, int output)
+{
+    struct berth_instance_options options;
+    berth_contract *contract = contract_with("limits.wall_seconds", "20", NULL);
+    berth_module *module = host_module(&host, guest);
+    berth_instance *instance;
+    berth_run *run;
+    berth_instance_options_init(&options);
+    if (input >= 0)
+        options.input = (struct berth_stream){.kind = BERTH_STREAM_FD, .descriptor = input};
+    if (output >= 0)
+        options.output = (struct berth_stream){.kind = BERTH_STREAM_FD, .descriptor = output};
+    assert_int_equal(berth_instance_new(host.schedule, module, contract, &options, &instance, NULL),
+                     BERTH_OK);
+    assert_int_equal(berth_run_start(instance, &run, NULL), BERTH_OK);
+    berth_run_wait(run);
+    berth_outcome_kind kind = berth_run_outcome(run)->kind;
+    berth_instance_free(instance);
+    berth_module_unref(module);
+    berth_contract_unref(contract);
+    return kind;
+}
+
+/* Not at the deadline: such a descriptor never becomes ready. */
+static void descriptors_that_are_open_the_other_way_fail_at_once(void **state)
+{
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(run_between("echoes_stdin", ends[1], -1), BERTH_OUTCOME_TRAPPED);
+    assert_int_equal(run_between("says_hello", -1, ends[0]), BERTH_OUTCOME_HOST_ERROR);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void input_may_come_from_a_file_but_not_from_a_directory(void **state)
+{
+    char name[] = "/tmp/berth-input-XXXXXX", found[8] = "";
+    int file = mkstemp(name), directory = open("/", O_RDONLY | O_DIRECTORY), ends[2];
+    (void)state;
+    unlink(name);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pwrite(file, "lines\n", 6, 0), 6);
+    assert_int_equal(run_between("echoes_stdin", file, ends[1]), BERTH_OUTCOME_EXITED);
+    assert_int_equal(read(ends[0], found, sizeof(found)), 6);
+    assert_memory_equal(found, "lines\n", 6);
+    assert_int_equal(run_between("echoes_stdin", directory, -1), BERTH_OUTCOME_TRAPPED);
+    close(file);
+    close(directory);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void the_master_of_a_terminal_reaches_its_own_terminal(void **state)
+{
+    char found[8] = "";
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    (void)state;
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    assert_int_equal(run_between("says_hello", -1, master), BERTH_OUTCOME_EXITED);
+    assert_int_equal(read(terminal, found, sizeof(found)), 6);
+    assert_memory_equal(found, "hello\n", 6);
+    close(terminal);
+    close(master);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +268,9 @@ int main(void)
         embedding_test(a_socket_whose_reader_leaves_ends_the_run),
         embedding_test(a_full_disk_ends_the_run),
         embedding_test(a_reader_that_stops_is_cut_off_at_the_deadline),
+        embedding_test(descriptors_that_are_open_the_other_way_fail_at_once),
+        embedding_test(input_may_come_from_a_file_but_not_from_a_directory),
+        embedding_test(the_master_of_a_terminal_reaches_its_own_terminal),
     };
     return cmocka_run_group_tests(tests, open_host, close_host);
 }
