@@ -3,9 +3,9 @@
  * Inside of an instance: a module's memory and descriptors in a store, its limits, its place in the schedule,
  * and the one run that it may have at a time.
  *
- * Who may touch what: host_function.c runs inside guest calls and writes `call`, `parked` and the run's
- * `verdict`; run.c drives the phases; schedule.c owns `queue`, `due` and the descriptors it watches. All on
- * one thread; only `run.cancelled` is written from elsewhere.
+ * Who may touch what: host_function.c runs inside guest calls and writes `call`, `in_call`, `waiting` and the
+ * run's `verdict` and `exit_code`; run.c drives the phases; schedule.c owns `queue`, `due` and the
+ * descriptors it watches. All on one thread; only `run.cancelled` is written from elsewhere.
  */
 #ifndef BERTH_SANDBOX_INSTANCE_H
 #define BERTH_SANDBOX_INSTANCE_H

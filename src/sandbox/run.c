@@ -2,7 +2,7 @@
 /*
  * A run as a list of phases: instantiate, initialize, call, drain, ended. The first three are futures of the
  * engine that a slice polls; run_slice() is the only place that enters guest code. However a run ends, it
- * passes through end() exactly once. How an ending is put into words is in outcome.c.
+ * passes through run_end() exactly once. How an ending is put into words is in outcome.c.
  */
 #include <errno.h>
 #include <string.h>

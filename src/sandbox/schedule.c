@@ -127,7 +127,6 @@ void schedule_ready(berth_instance *instance)
         instance->run.parked_since_ns = 0;
     }
     parking->streams = 0;
-    parking->until_ns = UINT64_MAX;
     watch_needed(instance);
     set_due(instance, UINT64_MAX);
     if (parking->queued)
@@ -141,7 +140,6 @@ void schedule_park(berth_instance *instance, uint64_t until_ns, uint8_t streams)
 {
     unqueue(instance);
     instance->run.parked_since_ns = clock_monotonic_ns();
-    instance->parking.until_ns = until_ns;
     instance->parking.streams = streams;
     watch_needed(instance);
     set_due(instance, until_ns);

@@ -17,10 +17,9 @@
 /* The schedule's part of an instance. */
 struct parking {
     struct heap_entry due;
-    bool queued;       /* in the ready queue */
-    uint64_t round;    /* in which step it was put there */
-    uint64_t until_ns; /* wake-up; UINT64_MAX: none */
-    uint8_t streams;   /* bit n: stream n wakes it */
+    bool queued;     /* in the ready queue */
+    uint64_t round;  /* in which step it was put there */
+    uint8_t streams; /* bit n: stream n wakes it */
 };
 
 TAILQ_HEAD(instance_list, berth_instance);
