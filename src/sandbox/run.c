@@ -246,14 +246,15 @@ static bool advance(struct berth_run *run)
     }
 }
 
-/* Thread time of a slice that began at the given time; never more than the wall time it took. */
+/* Thread time of a slice that began at the given time; never more than the wall time it took. A reading below
+ * the last one is of another thread, which took the schedule over: its share of the slice is not known. */
 static uint64_t slice_cpu_ns(berth_schedule *schedule, uint64_t begun_ns, uint64_t now_ns)
 {
     uint64_t wall_ns = now_ns - begun_ns;
     if (wall_ns < SHORT_SLICE_NS)
         return wall_ns;
     uint64_t thread_ns = clock_thread_cpu_ns();
-    uint64_t used_ns = saturating_sub_u64(thread_ns, schedule->thread_cpu_ns);
+    uint64_t used_ns = thread_ns < schedule->thread_cpu_ns ? wall_ns : thread_ns - schedule->thread_cpu_ns;
     schedule->thread_cpu_ns = thread_ns;
     return used_ns < wall_ns ? used_ns : wall_ns;
 }

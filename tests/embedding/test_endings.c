@@ -109,6 +109,37 @@ static void another_thread_wakes_and_cancels_a_sleeper(void **state)
     berth_contract_unref(patient);
 }
 
+static void *step_elsewhere(void *run)
+{
+    struct berth_wait wait;
+    berth_run_step(run, &wait);
+    return NULL;
+}
+
+/* A thread that is new has used less time than the one before it, and yet its slice counts. */
+static void time_is_counted_whichever_thread_steps(void **state)
+{
+    berth_contract *patient = contract_with("limits.wall_seconds", "0", NULL);
+    berth_module *module = host_module(&host, "loops_forever");
+    struct visitor visitor;
+    struct berth_usage before, after;
+    (void)state;
+    visitor_start(&visitor, &host, module, patient, NULL);
+    for (int i = 0; i < 30; i++)
+        step_elsewhere(visitor.run);
+    for (int i = 0; i < 10; i++) {
+        pthread_t thread;
+        berth_run_usage(visitor.run, &before);
+        pthread_create(&thread, NULL, step_elsewhere, visitor.run);
+        pthread_join(thread, NULL);
+        berth_run_usage(visitor.run, &after);
+        assert_true(after.cpu_ns > before.cpu_ns);
+    }
+    visitor_end(&visitor);
+    berth_module_unref(module);
+    berth_contract_unref(patient);
+}
+
 /* The schedule may see the cancel while the other thread is still asking for it. */
 static void a_cancel_wakes_the_schedule_once(void **state)
 {
@@ -173,6 +204,7 @@ int main(void)
         embedding_test(a_run_cancelled_at_any_step_ends_once),
         embedding_test(a_run_freed_at_any_step_leaves_its_slot),
         embedding_test(another_thread_wakes_and_cancels_a_sleeper),
+        embedding_test(time_is_counted_whichever_thread_steps),
         embedding_test(a_cancel_wakes_the_schedule_once),
         embedding_test(no_visitor_sees_what_another_left),
         embedding_test(many_visits_leave_no_descriptor),
