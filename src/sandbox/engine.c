@@ -7,7 +7,9 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/checked_math.h"
 #include "base/error.h"
 #include "sandbox/compile.h"
 #include "sandbox/host_function.h"
@@ -25,6 +27,7 @@ enum {
     KEEP_RESIDENT_BYTES = 64 << 10,
     KEEP_STACK_BYTES = 16 << 10,
     KEEP_TABLE_BYTES = 16 << 10,
+    SLOT_EXTRA_BYTES = 64 << 20,
 };
 
 static const uint64_t largest_memory_bytes = UINT64_C(4) << 30;
@@ -52,6 +55,17 @@ void berth_engine_options_admit(struct berth_engine_options *options, const bert
     options->simd |= berth_contract_grants(contract)->simd;
     if (options->max_memory_bytes < limits->memory_bytes)
         options->max_memory_bytes = limits->memory_bytes;
+}
+
+/* The engine ends the process when it cannot reserve its pool, so the room is tried before: what a slot takes
+ * is the 4 GiB that a module can address, guards, a table and a stack. */
+static bool has_address_space(uint32_t slots)
+{
+    size_t size;
+    if (!checked_mul_size(slots, (size_t)largest_memory_bytes + SLOT_EXTRA_BYTES, &size))
+        return false;
+    void *room = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return room != MAP_FAILED && munmap(room, size) == 0;
 }
 
 static void add_pool(wasm_config_t *config, const struct berth_engine_options *options)
@@ -139,6 +153,11 @@ static berth_status start(berth_engine *engine, berth_error **reterr)
         return status;
     if (compiler_new(&engine->options, &engine->settings, &engine->compiler) < 0)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    if (!has_address_space(engine->options.max_instances))
+        return error_set(
+            reterr, BERTH_NO_MEMORY,
+            "there is no address space for %u instances of 4 GiB each; is it limited (ulimit -v)?",
+            engine->options.max_instances);
     wasm_config_t *config = engine_config_new(&engine->settings);
     if (!config)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
@@ -146,9 +165,6 @@ static berth_status start(berth_engine *engine, berth_error **reterr)
     if (engine->options.max_instances > 1)
         add_pool(config, &engine->options);
     engine->wasm = wasm_engine_new_with_config(config);
-    if (!engine->wasm)
-        return error_set(reterr, BERTH_UNSUPPORTED,
-                         "the WebAssembly engine does not start; is the address space limited (ulimit -v)?");
     engine->linker = wasmtime_linker_new(engine->wasm);
     engine->metered_linker = wasmtime_linker_new(engine->wasm);
     if (host_functions_define(engine->linker, false) < 0 ||
