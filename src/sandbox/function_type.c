@@ -14,7 +14,7 @@ static const char *const names[] = {
 
 const char *value_kind_name(berth_value_kind kind)
 {
-    return names[kind];
+    return (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown kind";
 }
 
 /* "(i32,i64)": advances *text behind the closing parenthesis. */

@@ -86,7 +86,14 @@ static struct ending of_fuel(const struct berth_run *run)
     };
 }
 
-/* A trap after a refused growth is the guest's way to say that it cannot go on without. */
+/* An abort after a refused growth is the guest's way to say that it cannot go on without; so is an instance
+ * that does not come to be. Any other trap is a fault of the guest, whatever it was refused before. */
+static bool lacks_memory(const struct berth_run *run)
+{
+    return run->instance->memory_account.refused &&
+           (run->error || (run->trap && trap_is_unreachable(run->trap)));
+}
+
 static struct ending of_memory(const struct berth_run *run)
 {
     const struct memory_account *account = &run->instance->memory_account;
@@ -135,7 +142,7 @@ struct ending outcome_of_guest(const struct berth_run *run)
     }
     if (run->trap && trap_is_out_of_fuel(run->trap))
         return of_fuel(run);
-    if ((run->trap || run->error) && instance->memory_account.refused)
+    if (lacks_memory(run))
         return of_memory(run);
     if (run->trap || run->error)
         return of_trap(run);

@@ -33,6 +33,11 @@ bool trap_is_out_of_fuel(const wasm_trap_t *trap)
     return has_code(trap, WASMTIME_TRAP_CODE_OUT_OF_FUEL);
 }
 
+bool trap_is_unreachable(const wasm_trap_t *trap)
+{
+    return has_code(trap, WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED);
+}
+
 static void append_first_line(struct text *text, const wasm_byte_vec_t *message)
 {
     size_t length = 0;

@@ -14,6 +14,8 @@ void trap_describe(struct text *text, const wasm_trap_t *trap);
 
 /* True for the trap that is a limit. */
 bool trap_is_out_of_fuel(const wasm_trap_t *trap);
+/* True for the trap that a guest makes itself: what abort() becomes. */
+bool trap_is_unreachable(const wasm_trap_t *trap);
 
 /* Appends the first line of the engine's own message. */
 void trap_describe_error(struct text *text, const wasmtime_error_t *error);

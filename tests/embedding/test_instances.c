@@ -156,6 +156,17 @@ static void a_trap_ends_the_instance_and_says_why(void **state)
     berth_instance_free(instance);
 }
 
+/* It could go on without the memory; what it stumbles over later is something else. */
+static void a_fault_long_after_a_refused_growth_is_a_fault(void **state)
+{
+    berth_instance *instance = new_instance("divides_after_a_refusal", contract_with(NULL));
+    int32_t result;
+    (void)state;
+    assert_int_equal(call(instance, "divide", 1, &result)->kind, BERTH_OUTCOME_EXITED);
+    assert_int_equal(call(instance, "divide", 0, &result)->kind, BERTH_OUTCOME_TRAPPED);
+    berth_instance_free(instance);
+}
+
 static void an_instance_has_one_run_at_a_time(void **state)
 {
     berth_instance *instance = new_instance("counts_calls", contract_with(NULL));
@@ -182,6 +193,8 @@ static void wrong_calls_are_refused_with_a_sentence(void **state)
     assert_int_equal(berth_run_start_call(instance, "ad", &value, 1, &run, &error), BERTH_NOT_FOUND);
     assert_non_null(strstr(berth_error_message(error), "add"));
     assert_int_equal(berth_run_start_call(instance, "add", NULL, 0, &run, &error), BERTH_INVALID);
+    assert_int_equal(berth_run_start_call(instance, "add", &value, 1, &run, &error), BERTH_INVALID);
+    value.kind = (berth_value_kind)1000;
     assert_int_equal(berth_run_start_call(instance, "add", &value, 1, &run, &error), BERTH_INVALID);
     assert_int_equal(berth_run_start(instance, &run, &error), BERTH_REFUSED);
     assert_non_null(strstr(berth_error_message(error), "_start"));
@@ -227,6 +240,7 @@ int main(void)
         embedding_test(refused_growths_do_not_silence_other_refusals),
         embedding_test(each_call_has_its_own_fuel_and_the_same_call_uses_the_same),
         embedding_test(a_trap_ends_the_instance_and_says_why),
+        embedding_test(a_fault_long_after_a_refused_growth_is_a_fault),
         embedding_test(an_instance_has_one_run_at_a_time),
         embedding_test(wrong_calls_are_refused_with_a_sentence),
         embedding_test(a_full_pool_says_busy_and_gives_slots_back),
