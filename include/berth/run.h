@@ -2,12 +2,13 @@
 /*
  * Runs: a visitor at work under its contract.
  *
- *   schedule    a set of instances and their runs on one thread. berth_schedule_step() does what can be done
- * now; it never blocks. Thousands of runs that sleep or wait cost no thread. instance    a module with its
- * own memory, its descriptors and its limits, made once. run         one piece of work on an instance: the
- * program (`_start`) or a call of an export. An instance has one run at a time; when it ended well the next
- * one may start, so a long-lived instance with many calls and a program that starts and ends are the same
- * thing. outcome     how a run ended: exactly one, with a cause in words. usage       what it took.
+ * - A schedule is a set of instances and their runs on one thread. berth_schedule_step() does what can
+ *   be done now; it never blocks. Thousands of runs that sleep or wait cost no thread.
+ * - An instance is a module with its own memory, its descriptors and its limits, made once.
+ * - A run is one piece of work on an instance: the program (`_start`) or a call of an export. An
+ *   instance has one run at a time; when it ended well the next one may start, so a long-lived instance
+ *   with many calls and a program that starts and ends are the same thing.
+ * - The outcome says how a run ended: exactly one, with a cause in words; the usage, what it took.
  *
  * Wall time, fuel and output are counted per run; memory, open files, CPU share and host calls per second per
  * instance.
@@ -35,8 +36,7 @@ typedef struct berth_schedule berth_schedule;
 typedef struct berth_instance berth_instance;
 typedef struct berth_run berth_run;
 
-/* ---- Schedules -------------------------------------------------------------------------------------------
- */
+/* ---- Schedules ---------------------------------------------------------------------------------------- */
 
 /* Errors: BERTH_NO_MEMORY, BERTH_IO. */
 BERTH_API BERTH_MUST_USE berth_status berth_schedule_new(berth_engine *engine, berth_schedule **ret,
@@ -59,27 +59,27 @@ BERTH_API void berth_schedule_step(berth_schedule *schedule, struct berth_wait *
 /* Blocks until there is something to do, at most `timeout_ms` (negative: for ever). Signals end it early. */
 BERTH_API void berth_schedule_wait(berth_schedule *schedule, const struct berth_wait *wait, int timeout_ms);
 
-/* ---- Instances -------------------------------------------------------------------------------------------
- */
+/* ---- Instances ---------------------------------------------------------------------------------------- */
 
 typedef enum berth_stream_kind {
-    BERTH_STREAM_NONE = 0,   /* input: at its end; output: counted, then dropped */
-    BERTH_STREAM_FD = 1,     /* a descriptor of the embedder, which stays its owner */
+    BERTH_STREAM_NONE = 0, /* input: at its end; output: counted, then dropped */
+    BERTH_STREAM_FD = 1,   /* a descriptor, which stays the embedder's; berth_instance_new() duplicates it */
     BERTH_STREAM_BUFFER = 2, /* berth_instance_read() and berth_instance_write() */
 } berth_stream_kind;
 
 struct berth_stream {
     berth_stream_kind kind;
     int descriptor; /* BERTH_STREAM_FD */
-    uint32_t
-        buffer_size; /* in bytes; 0: 64 KiB. A guest that is ahead of its reader by this much is parked */
+    /* In bytes, at least 64 KiB, which 0 stands for. A guest that is ahead of its reader by this much is
+     * parked. */
+    uint32_t buffer_size;
 };
 
 /* Something a contract refused while the visitor went on: a sentence each. Strings are valid during the call.
- */
+ * An instance is told of its first 16 refused growths and its first 16 other refusals; usage counts all. */
 struct berth_denial {
     const char *rule;     /* key of the contract: "limits.memory_mb", "grants.mount" */
-    const char *tried;    /* "memory.grow from 256 to 512 pages" */
+    const char *tried;    /* "memory.grow from 16 MiB to 32 MiB" */
     const char *observed; /* "32 MiB" */
     const char *allowed;  /* "16 MiB" */
     const char *remedy;   /* the contract line that would allow it: "memory_mb = 32" */
@@ -135,8 +135,7 @@ BERTH_API void berth_instance_write(berth_instance *instance, const void *bytes,
 /* The guest reads the end of its input after what was given so far. */
 BERTH_API void berth_instance_close_input(berth_instance *instance);
 
-/* ---- Runs ------------------------------------------------------------------------------------------------
- */
+/* ---- Runs --------------------------------------------------------------------------------------------- */
 
 typedef enum berth_value_kind {
     BERTH_VALUE_I32 = 0,
@@ -179,13 +178,14 @@ BERTH_API BERTH_MUST_USE berth_status berth_module_parameters(const berth_module
 /* One step of the run's schedule. False once the run has ended and its output has left. */
 BERTH_API bool berth_run_step(berth_run *run, struct berth_wait *ret_wait);
 
-/* Steps and waits until the run has ended and its output has left or been dropped. A BERTH_STREAM_BUFFER that
- * is full must be read by another run's owner or the run ends at its deadline: embedders that read buffers
- * step. */
+/* Steps and waits until the run has ended and its output has left or been dropped. Nobody reads or fills a
+ * BERTH_STREAM_BUFFER meanwhile: a guest that waits for one ends at its deadline, and never if it has none.
+ * Embedders with such streams step. */
 BERTH_API void berth_run_wait(berth_run *run);
 
-/* Asks the run to end with BERTH_OUTCOME_CANCELLED; it does at the next step, wherever it is. Safe from any
- * thread and from signal handlers. The run must not be freed meanwhile. */
+/* Asks the run to end with BERTH_OUTCOME_CANCELLED; it does at the next step, wherever it is. Nothing happens
+ * if it has ended. Safe from any thread and from signal handlers. The instance must not be freed meanwhile;
+ * if its next run is started meanwhile, that one may end. */
 BERTH_API void berth_run_cancel(berth_run *run);
 
 typedef enum berth_outcome_kind {
@@ -229,14 +229,14 @@ BERTH_API const berth_value *berth_run_results(const berth_run *run, size_t *ret
 struct berth_usage {
     uint64_t wall_ns;
     uint64_t cpu_ns;            /* thread time in guest code and in host functions */
-    uint64_t fuel;              /* 0 if the engine does not count it */
+    uint64_t fuel;              /* once the run has ended; 0 if the engine does not count it */
     uint64_t memory_peak_bytes; /* linear memory and tables, highest so far in this instance */
     uint64_t host_calls;
     uint64_t input_bytes;   /* from stdin and files */
     uint64_t output_bytes;  /* to stdout and stderr */
     uint64_t written_bytes; /* to files */
     uint64_t files_opened;
-    uint64_t parked_ns; /* wall time spent waiting: sleep, streams, CPU share, host call rate */
+    uint64_t parked_ns; /* wall time of waits that are over: sleep, streams, CPU share, host call rate */
     uint64_t denials;
 };
 BERTH_API void berth_run_usage(const berth_run *run, struct berth_usage *ret_usage);
