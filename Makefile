@@ -6,6 +6,7 @@ BUILD := build
 NATIVE := $(abspath $(BUILD))/native
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
+PEER_VERSION := 48.0.8
 # Debian's own, the one that tools/setup gives pytest to.
 PYTHON ?= /usr/bin/python3
 MESON_SETUP = meson setup --wrap-mode=nofallback
@@ -34,8 +35,13 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (30)
 	@tools/setup test
 	tools/fuzz $(BUILD) $(FUZZ_SECONDS)
 
-bench: all ## measure against public alternatives in the same run; BENCH_SCALE=0.1 is quick
+bench: all bench-peers ## measure against public alternatives in the same run; BENCH_SCALE=0.1 is quick
 	$(PYTHON) bench/run $(BUILD)
+
+bench-peers: ## build the peer that `make bench` compares with, once, about 10 minutes: the wasmtime CLI
+	@test -x $(BUILD)/bench/wasmtime/bin/wasmtime || { echo "building wasmtime-cli $(PEER_VERSION), once"; \
+	cargo install wasmtime-cli --version $(PEER_VERSION) --locked --quiet --root $(BUILD)/bench/wasmtime; } || \
+	echo "wasmtime-cli cannot be built here; rows that compare with it will say so" >&2
 
 lint: all ## check format, clang-tidy, cargo fmt and clippy, includes, scripts
 	@tools/setup lint
@@ -59,4 +65,4 @@ distclean: ## remove all of build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: all configured demo test sanitize fuzz bench lint wasi-suite install clean distclean help
+.PHONY: all configured demo test sanitize fuzz bench bench-peers lint wasi-suite install clean distclean help
