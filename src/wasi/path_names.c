@@ -102,14 +102,35 @@ static int refuse_slash(const struct place *place)
     return r ? r : ERRNO_EXIST;
 }
 
+/* The text of a symbolic link that a guest makes, moves or gives a second name. One that is absolute or holds
+ * ".." would be harmless to us, who do not follow it out, but tools of the host follow links too; and since
+ * directories move, no count of ".." is right for good. */
+static int check_link_text(struct call *call, const struct mount *mount, const struct guest_path *text)
+{
+    return target_stays_below(text->text) ? 0 : deny_escape(call, mount, text);
+}
+
+static int check_existing_link(struct call *call, const struct mount *mount, const struct place *place)
+{
+    struct guest_path text = {0};
+    ssize_t length = readlinkat(place->parent, place->name, text.text, sizeof text.text - 1);
+    if (length < 0)
+        return guest_errno(errno);
+    text.length = (size_t)length;
+    text.text[length] = '\0';
+    return check_link_text(call, mount, &text);
+}
+
 /* Hard links are a second way to the same data, so they stay where the same rules hold: inside one writable
- * mount, to regular files. */
-static int check_link_source(const struct place *place)
+ * mount. */
+static int check_link_source(struct call *call, const struct mount *mount, const struct place *place)
 {
     struct stat status;
     int r = place_status(place, &status);
     if (r)
         return r;
+    if (S_ISLNK(status.st_mode))
+        return place->directory ? ERRNO_PERM : check_existing_link(call, mount, place);
     if (!S_ISREG(status.st_mode))
         return ERRNO_PERM;
     return place->directory ? ERRNO_NOTDIR : 0;
@@ -131,7 +152,7 @@ int call_path_link(struct call *call)
     if (!r)
         r = resolve_place(call, target.directory, &target.path, PLACE_NEW, ERRNO_EXIST, &to);
     if (!r)
-        r = check_link_source(&from);
+        r = check_link_source(call, source.directory->mount, &from);
     if (!r)
         r = refuse_slash(&to);
     if (r)
@@ -144,15 +165,6 @@ int call_path_link(struct call *call)
     if (r)
         quota_refund(quota, QUOTA_ENTRY_BYTES);
     return r;
-}
-
-/* The text that a new symbolic link is to hold. An absolute or escaping one would be harmless to us, but
- * tools of the host follow links too. */
-static int check_link_text(struct call *call, const struct target *target, const struct place *place,
-                           const struct guest_path *text)
-{
-    const struct mount *mount = target->directory->mount;
-    return place_holds_target(mount, place, text->text) ? 0 : deny_escape(call, mount, text);
 }
 
 int call_path_symlink(struct call *call)
@@ -169,7 +181,7 @@ int call_path_symlink(struct call *call)
     if (!r)
         r = refuse_slash(&place);
     if (!r)
-        r = check_link_text(call, &target, &place, &text);
+        r = check_link_text(call, target.directory->mount, &text);
     if (r)
         return r;
     snprintf(slashed, sizeof slashed, "%s%s", text.text, text.directory ? "/" : "");
@@ -213,22 +225,10 @@ int call_path_readlink(struct call *call)
     return 0;
 }
 
-/* A symbolic link must hold what it held where it was made. */
-static int check_moved_link(struct call *call, const struct target *target, const struct place *from,
-                            const struct place *to)
-{
-    struct guest_path text = {0};
-    ssize_t length = readlinkat(from->parent, from->name, text.text, sizeof text.text - 1);
-    if (length < 0)
-        return guest_errno(errno);
-    text.length = (size_t)length;
-    text.text[length] = '\0';
-    return check_link_text(call, target, to, &text);
-}
-
-/* What may not move: a directory on a mount whose hidden names depend on where they are. */
-static int check_move(struct call *call, const struct target *source, const struct target *target,
-                      const struct place *from, const struct place *to, struct stat *ret_status)
+/* What may not move: a link that leads up, and a directory on a mount whose hidden names depend on where they
+ * are. */
+static int check_move(struct call *call, const struct target *source, const struct place *from,
+                      const struct place *to, struct stat *ret_status)
 {
     const struct mount *mount = source->directory->mount;
     int r = place_status(from, ret_status);
@@ -236,7 +236,7 @@ static int check_move(struct call *call, const struct target *source, const stru
         return r;
     if (!S_ISDIR(ret_status->st_mode))
         return from->directory || to->directory ? ERRNO_NOTDIR
-               : S_ISLNK(ret_status->st_mode)   ? check_moved_link(call, target, from, to)
+               : S_ISLNK(ret_status->st_mode)   ? check_existing_link(call, mount, from)
                                                 : 0;
     if (!hide_has_anchors(mount->hide))
         return 0;
@@ -278,6 +278,6 @@ int call_path_rename(struct call *call)
     if (!r)
         r = resolve_place(call, target.directory, &target.path, PLACE_NEW, ERRNO_BUSY, &to);
     if (!r)
-        r = check_move(call, &source, &target, &from, &to, &status);
+        r = check_move(call, &source, &from, &to, &status);
     return r ? r : move(source.directory->mount, &from, &to, &status);
 }

@@ -55,9 +55,9 @@ int place_status(const struct place *place, struct stat *ret);
 /* Makes a file there and opens it; fails with ERRNO_EXIST if there is anything. */
 int place_create_file(const struct place *place, int flags, int *ret_fd);
 
-/* Whether a symbolic link there with that target would stay below the mount, whatever the rest of the tree
- * is: relative, ".." only at its front, and no more of them than there are directories to go up. */
-bool place_holds_target(const struct mount *mount, const struct place *place, const char *target);
+/* Whether a symbolic link with that target stays below its own directory, wherever that is or is moved to:
+ * relative and without "..". */
+bool target_stays_below(const char *target);
 
 /* ---- Between resolve.c and resolve_hidden.c ---- */
 

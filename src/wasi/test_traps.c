@@ -200,22 +200,42 @@ static void a_directory_descriptor_is_a_boundary_of_its_own(void **state)
 static void a_guest_cannot_make_a_link_that_leads_out(void **state)
 {
     (void)state;
-    static const char *const refused[] = {"/", "/etc", "..", "../x", "a/../..", "d/../../x", "./..", "d/.."};
+    static const char *const refused[] = {"/",         "/etc", "..",   "../x",  "a/../..",
+                                          "d/../../x", "./..", "d/..", "a/../b"};
+    static const char *const fine[] = {"x", "d/e", "./d//e/", "...", "..x", "x..", "d/.../e"};
     struct test_guest g;
     test_guest_start(&g, &writable);
     host_directory(&g, "d");
     host_directory(&g, "d/e");
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         assert_int_equal(guest_symlink(&g, refused[i], 3, "new"), ERRNO_NOTCAPABLE);
+        assert_int_equal(guest_symlink(&g, refused[i], 3, "d/e/new"), ERRNO_NOTCAPABLE);
+    }
     assert_false(host_exists(&g, "new"));
-    assert_int_equal(guest_symlink(&g, "../../x", 3, "d/new"), ERRNO_NOTCAPABLE);
-    assert_int_equal(guest_symlink(&g, "../..", 3, "d/e/up"), 0);
-    assert_int_equal(guest_symlink(&g, "../x", 3, "d/good"), 0);
-    /* Nor by moving one, or by a second name for one. */
-    assert_int_equal(guest_rename(&g, 3, "d/good", 3, "bad"), ERRNO_NOTCAPABLE);
-    assert_int_equal(guest_link(&g, 3, "d/good", 3, "bad"), ERRNO_PERM);
-    assert_int_equal(guest_rename(&g, 3, "d/good", 3, "d/e/good"), 0);
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        assert_int_equal(guest_symlink(&g, fine[i], 3, "new"), 0);
+        assert_int_equal(guest_unlink(&g, 3, "new"), 0);
+    }
+    test_guest_end(&g);
+}
+
+/* Where a link that leads up lies well, its directory can be moved to where it leads out. So guests make
+ * none, and those of the owner stay where they are. */
+static void a_link_that_leads_up_is_not_moved(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    test_guest_start(&g, &writable);
+    host_directory(&g, "d");
+    host_symlink(&g, "../x", "d/up");
+    host_symlink(&g, "x", "d/beside");
+    assert_int_equal(guest_rename(&g, 3, "d/up", 3, "bad"), ERRNO_NOTCAPABLE);
+    assert_int_equal(guest_rename(&g, 3, "d/up", 3, "d/bad"), ERRNO_NOTCAPABLE);
+    assert_int_equal(guest_link(&g, 3, "d/up", 3, "bad"), ERRNO_NOTCAPABLE);
     assert_false(host_exists(&g, "bad"));
+    assert_int_equal(guest_link(&g, 3, "d/beside/", 3, "second"), ERRNO_PERM);
+    assert_int_equal(guest_link(&g, 3, "d/beside", 3, "second"), 0);
+    assert_int_equal(guest_rename(&g, 3, "d/beside", 3, "moved"), 0);
     test_guest_end(&g);
 }
 
@@ -475,6 +495,7 @@ int main(void)
         cmocka_unit_test(dots_as_last_component_never_reach_the_host),
         cmocka_unit_test(a_directory_descriptor_is_a_boundary_of_its_own),
         cmocka_unit_test(a_guest_cannot_make_a_link_that_leads_out),
+        cmocka_unit_test(a_link_that_leads_up_is_not_moved),
         cmocka_unit_test(creating_through_a_dangling_link_makes_nothing),
         cmocka_unit_test(links_that_never_end_are_loops),
         cmocka_unit_test(special_files_are_neither_opened_nor_waited_for),
