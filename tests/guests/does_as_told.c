@@ -7,11 +7,12 @@
  * @4" is a function of wasi_snapshot_preview1 and its arguments, words separated by one space:
  *
  *   17 -1 0x10     a number
- *   $0             what statement 0 got: the first four bytes of its first result
+ *   $0             what statement 0 got: the first four bytes of its first result; -1 if it failed
  *   'text          address and length of the text; %00 stands for a byte
  *   ~5000          address and length of 5000 times the letter x
  *   @8             address of 8 zeroed bytes, a result
- *   <text >8       address of one iovec and the number 1: bytes to write; room for 8 bytes, a result
+ *   <text <~5000   address of one iovec and the number 1: bytes to write
+ *   >8             the same: room for 8 bytes, a result
  *   s+16 e-4       addresses: 16 bytes into a scratch area of 64 KiB; 4 bytes before the end of memory
  *
  * "*2000 " before a statement repeats it until it fails. Beside the host's functions there are "poke ADDRESS
@@ -19,6 +20,7 @@
  *
  * An answer is a line: the errno, how often the statement succeeded, and each result in hexadecimal.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -200,6 +202,13 @@ static struct result decoded(struct statement *statement, const char *word)
     return text;
 }
 
+static struct result repeated(struct statement *statement, const char *count)
+{
+    struct result text = {.size = (uint32_t)number(count)};
+    text.bytes = memset(take(statement, text.size), 'x', text.size);
+    return text;
+}
+
 static void push_vector(struct statement *statement, const uint8_t *bytes, uint32_t size)
 {
     uint32_t vector[2] = {address(bytes), size};
@@ -223,13 +232,12 @@ static void read_argument(struct statement *statement, const char *word)
         push(statement, text.size);
         return;
     case '~':
-        text.size = (uint32_t)number(word + 1);
-        text.bytes = memset(take(statement, text.size), 'x', text.size);
+        text = repeated(statement, word + 1);
         push(statement, address(text.bytes));
         push(statement, text.size);
         return;
     case '<':
-        text = decoded(statement, word + 1);
+        text = word[1] == '~' ? repeated(statement, word + 2) : decoded(statement, word + 1);
         push_vector(statement, text.bytes, text.size);
         return;
     case '>':
@@ -355,8 +363,9 @@ static void tell(char *text, unsigned index)
     struct statement statement = {0};
     uint64_t repeat = 1, times = 0;
     uint32_t errno_value = 0;
+    bool stubborn = text[0] == '!';
     char *name = text, *next = cut(text);
-    if (name[0] == '*') {
+    if (stubborn || name[0] == '*') {
         repeat = number(name + 1);
         name = next;
         next = cut(name);
@@ -365,38 +374,43 @@ static void tell(char *text, unsigned index)
         next = cut(word);
         read_argument(&statement, word);
     }
-    for (; times < repeat; times++) {
+    for (uint64_t n = 0; n < repeat && (stubborn || !errno_value); n++) {
         errno_value = perform(name, &statement);
-        if (errno_value)
-            break;
+        times += !errno_value;
     }
-    if (statement.n_results && statement.results[0].size >= sizeof(uint32_t))
-        memcpy(&answers[index % STATEMENTS_MAX], statement.results[0].bytes, sizeof(uint32_t));
+    uint32_t *answer = &answers[index % STATEMENTS_MAX];
+    *answer = UINT32_MAX;
+    if (!errno_value && statement.n_results && statement.results[0].size >= sizeof(*answer))
+        memcpy(answer, statement.results[0].bytes, sizeof(*answer));
     say(errno_value, times, &statement);
 }
 
 static void tell_lines(void)
 {
     uint32_t used = 0, got = 0;
-    do {
+    unsigned index = 0;
+    for (;;) {
         uint32_t vector[2] = {address(script + used), SCRIPT_BYTES - 1 - used};
         if (host_fd_read(0, address(vector), 1, address(&got)))
             mistake();
+        if (!got)
+            return;
         used += got;
-    } while (got);
-    unsigned index = 0;
-    for (char *at = script, *end; (end = strchr(at, '\n')); at = end + 1) {
-        *end = '\0';
-        tell(at, index++);
+        script[used] = '\0';
+        char *at = script;
+        for (char *end; (end = strchr(at, '\n')); at = end + 1) {
+            *end = '\0';
+            tell(at, index++);
+        }
+        used -= (uint32_t)(at - script);
+        memmove(script, at, used);
     }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "-") == 0) {
+    if (argc < 2)
         tell_lines();
-        return 0;
-    }
     for (int n = 1; n < argc; n++)
         tell(argv[n], (unsigned)(n - 1));
     return 0;

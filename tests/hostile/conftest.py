@@ -43,10 +43,11 @@ class Visit:
 
 def read_report(stderr):
     """Divides stderr into messages and the JSON object that --usage=json puts at its end."""
-    lines = stderr.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    if lines and lines[-1].startswith('{"module"'):
-        return "".join(lines[:-1]), json.loads(lines[-1])
-    return "".join(lines), {}
+    text = stderr.decode("utf-8", "surrogateescape")
+    messages, found, report = text.rpartition('{"module": ')
+    if not found or (messages and not messages.endswith("\n")):
+        return text, {}
+    return messages.removesuffix("\n\n") + "\n" * messages.endswith("\n\n"), json.loads(found + report)
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +149,7 @@ def tell(visit, guest):
     """tell(statement..., options=[...]) has the calls made that host_calls.py words; returns an Answer for each."""
 
     def have_made(*statements, trap=None, **rest):
-        done = visit(guest("does_as_told"), "-", stdin="".join(s + "\n" for s in statements).encode(), **rest)
+        done = visit(guest("does_as_told"), stdin="".join(s + "\n" for s in statements).encode(), **rest)
         answers = host_calls.read_answers(done.out)
         if trap is None:
             assert done.status == 0, f"{done.status} after {len(answers)} of {len(statements)}: {done.messages}"
@@ -157,6 +158,29 @@ def tell(visit, guest):
         return answers
 
     return have_made
+
+
+class Conversation:
+    """A guest that is told one thing at a time, so that the host can do something in between."""
+
+    def __init__(self, visitor):
+        self.visitor = visitor
+
+    def tell(self, statement):
+        self.visitor.process.stdin.write(statement.encode() + b"\n")
+        self.visitor.process.stdin.flush()
+        line = self.visitor.process.stdout.readline()
+        assert line, self.visitor.end().messages
+        return host_calls.read_answers(line)[0]
+
+    def end(self):
+        return self.visitor.end()
+
+
+@pytest.fixture
+def converse(start, guest):
+    """converse(options=[...]) starts a guest; .tell(statement) gives the Answer."""
+    return lambda **rest: Conversation(start(guest("does_as_told"), stdin=subprocess.PIPE, **rest))
 
 
 @pytest.fixture

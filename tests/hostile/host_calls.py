@@ -157,5 +157,9 @@ def seek(fd, offset, whence=0):
     return f"fd_seek {fd} {offset} {whence} @8"
 
 
-def times(count, statement):
+def until_failure(count, statement):
     return f"*{count} {statement}"
+
+
+def stubbornly(count, statement):
+    return f"!{count} {statement}"
