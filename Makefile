@@ -28,7 +28,7 @@ test: ## do all set-up, then run every test
 	$(MAKE) all
 	$(PYTHON) tools/run_tests $(BUILD)
 
-sanitize: ## unit tests with everything except the engine under ASan and UBSan
+sanitize: all ## unit and embedding tests with everything except the engine under ASan and UBSan
 	$(PYTHON) tools/run_tests $(BUILD) sanitize
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (30)
