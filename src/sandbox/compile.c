@@ -11,7 +11,7 @@
 enum {
     SHA256_BYTES = 32,
     REFUSALS_KEPT = 64,
-    ENGINE_MESSAGE_BYTES = 300,
+    MESSAGE_BYTES_SHOWN = 300,
 };
 
 /* A ring: the oldest is forgotten first. */
@@ -60,6 +60,20 @@ void compiler_free(struct compiler *compiler)
     free(compiler);
 }
 
+void compile_append_message(struct text *reason, const char *message, size_t length)
+{
+    char line[MESSAGE_BYTES_SHOWN + 1]; /* one more, so that a cut shows */
+    size_t used = 0;
+    for (size_t i = 0; i < length && used < sizeof(line); i++) {
+        bool blank = message[i] == ' ' || message[i] == '\n';
+        if (!blank)
+            line[used++] = message[i];
+        else if (used > 0 && line[used - 1] != ' ')
+            line[used++] = ' ';
+    }
+    text_append_escaped(reason, line, used, MESSAGE_BYTES_SHOWN);
+}
+
 /* ---- Memory of refusals ----------------------------------------------------------------------------------
  */
 
@@ -77,8 +91,7 @@ bool compiler_remembers(struct compiler *compiler, const uint8_t *sha256, struct
     return found;
 }
 
-/* Best effort: what cannot be remembered is found out again. */
-static void remember(struct compiler *compiler, const uint8_t *sha256, const char *why)
+void compiler_remember(struct compiler *compiler, const uint8_t *sha256, const char *why)
 {
     char *copy = strdup(why);
     if (!copy)
@@ -145,7 +158,7 @@ static int compile_in_process(wasm_engine_t *engine, const uint8_t *wasm, size_t
         wasm_byte_vec_t message;
         wasmtime_error_message(work.error, &message);
         text_append(reason, "the compiler does not take it: ");
-        text_append_escaped(reason, message.data, message.size, ENGINE_MESSAGE_BYTES);
+        compile_append_message(reason, message.data, message.size);
         wasm_byte_vec_delete(&message);
         wasmtime_error_delete(work.error);
         return COMPILE_REFUSED;
@@ -175,6 +188,6 @@ int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t
     if (why.data)
         text_append(reason, why.data);
     if (r == COMPILE_REFUSED)
-        remember(compiler, sha256, why.data);
+        compiler_remember(compiler, sha256, why.data);
     return r;
 }

@@ -62,6 +62,11 @@ int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t
 
 /* Whether the module with this hash was refused before; if so the reason is appended. */
 bool compiler_remembers(struct compiler *compiler, const uint8_t *sha256, struct text *reason);
+/* Remembers a refusal, as far as memory allows. compiler_run() does that for its own. */
+void compiler_remember(struct compiler *compiler, const uint8_t *sha256, const char *why);
+
+/* Appends what the engine said, which is several lines, as one: escaped and bounded. */
+void compile_append_message(struct text *reason, const char *message, size_t length);
 
 /* ---- The process -----------------------------------------------------------------------------------------
  */

@@ -322,11 +322,11 @@ static int judge(const struct compile_files *files, const struct process_end *en
         return refuse_for_memory(limits, reason);
     case COMPILE_REPORT_NOT_TAKEN:
         text_append(reason, "the compiler does not take it: ");
-        text_append_escaped(reason, report.message, length, COMPILE_MESSAGE_BYTES);
+        compile_append_message(reason, report.message, length);
         return COMPILE_REFUSED;
     case COMPILE_REPORT_FAILED:
         text_append(reason, "the compiler failed: ");
-        text_append_escaped(reason, report.message, length, COMPILE_MESSAGE_BYTES);
+        compile_append_message(reason, report.message, length);
         return -EIO;
     default:
         break;

@@ -24,7 +24,6 @@
 
 enum {
     NAME_BYTES_SHOWN = 128,
-    ENGINE_MESSAGE_BYTES = 300,
 };
 
 DEFINE_CLEANUP(berth_module *, berth_module_unref)
@@ -67,7 +66,7 @@ static void append_engine_error(struct text *reason, wasmtime_error_t *error)
 {
     wasm_byte_vec_t message;
     wasmtime_error_message(error, &message);
-    text_append_escaped(reason, message.data, message.size, ENGINE_MESSAGE_BYTES);
+    compile_append_message(reason, message.data, message.size);
     wasm_byte_vec_delete(&message);
     wasmtime_error_delete(error);
 }
@@ -170,6 +169,8 @@ static int compile(struct loading *loading)
     if (error) {
         text_append(&loading->reason, "the engine does not take its machine code: ");
         append_engine_error(&loading->reason, error);
+        if (!loading->reason.failed)
+            compiler_remember(engine->compiler, loading->sha256, loading->reason.data);
         return COMPILE_REFUSED;
     }
     if (engine->cache)

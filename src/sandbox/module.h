@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of a module: what the scan found, the machine code, and its binding to the engine's host functions.
- * Life of one: scan (module_scan) -> look into the cache (module_cache) -> strip, compile (compile) -> store
- * in the cache -> bind. Immutable afterwards.
+ * Life of one: hash, look into the cache (module_cache); if it is not there, scan (module_scan), strip,
+ * compile (compile), store in the cache; bind. Immutable afterwards.
  */
 #ifndef BERTH_SANDBOX_MODULE_H
 #define BERTH_SANDBOX_MODULE_H
