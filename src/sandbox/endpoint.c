@@ -46,6 +46,8 @@ int endpoint_open(struct endpoint *endpoint, int descriptor, bool writes)
         return -errno;
     endpoint->writes = writes;
     endpoint->terminal = S_ISCHR(status.st_mode) && isatty(descriptor);
+    /* What polls as writable takes so much without blocking: a pipe by pipe(7), anything else a byte. */
+    endpoint->polled_bytes = S_ISFIFO(status.st_mode) ? PIPE_BUF : 1;
     bool usable = is_open_for(descriptor, writes);
     if (usable && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
         endpoint->fd = open_again(descriptor, writes);
@@ -106,7 +108,7 @@ int64_t endpoint_write(const struct endpoint *endpoint, const struct iovec *vect
         return result(writev(endpoint->fd, vector, n_vector));
     if (!endpoint_ready(endpoint, &hangup))
         return -EAGAIN;
-    /* A pipe that polls as writable takes PIPE_BUF bytes without blocking (pipe(7)). */
     return result(
-        write(endpoint->fd, vector[0].iov_base, vector[0].iov_len < PIPE_BUF ? vector[0].iov_len : PIPE_BUF));
+        write(endpoint->fd, vector[0].iov_base,
+              vector[0].iov_len < endpoint->polled_bytes ? vector[0].iov_len : endpoint->polled_bytes));
 }

@@ -23,6 +23,7 @@ struct endpoint {
     bool terminal;
     bool watched; /* in the schedule's epoll set */
     enum endpoint_way way;
+    size_t polled_bytes; /* most that ENDPOINT_POLLED writes at a time */
 };
 
 #define ENDPOINT_NONE ((struct endpoint){.fd = -1})

@@ -36,9 +36,10 @@ enum run_phase {
 /* Why host code made the guest stop; looked at when the engine reports the trap that this becomes. */
 enum run_verdict {
     VERDICT_NONE,
-    VERDICT_EXIT,   /* proc_exit; `exit_code` */
-    VERDICT_FAULT,  /* wasi_context_fault() says what */
-    VERDICT_STREAM, /* the output account says what */
+    VERDICT_EXIT,    /* proc_exit; `exit_code` */
+    VERDICT_FAULT,   /* wasi_context_fault() says what */
+    VERDICT_STREAM,  /* the output account says what */
+    VERDICT_MISSING, /* the engine knows no export of that name */
 };
 
 struct berth_run {

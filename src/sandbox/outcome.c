@@ -137,6 +137,8 @@ struct ending outcome_of_guest(const struct berth_run *run)
                                .cause = words("%s", wasi_context_fault(instance->wasi))};
     case VERDICT_STREAM:
         return outcome_of_streams(instance);
+    case VERDICT_MISSING:
+        return (struct ending){.kind = BERTH_OUTCOME_REFUSED, .cause = words("its export cannot be called")};
     case VERDICT_NONE:
         break;
     }
@@ -146,8 +148,6 @@ struct ending outcome_of_guest(const struct berth_run *run)
         return of_memory(run);
     if (run->trap || run->error)
         return of_trap(run);
-    if (run->phase != RUN_CALL)
-        return (struct ending){.kind = BERTH_OUTCOME_REFUSED, .cause = words("its export cannot be called")};
     return (struct ending){.kind = BERTH_OUTCOME_EXITED, .instance_lives = !run->program};
 }
 

@@ -233,8 +233,10 @@ static bool advance(struct berth_run *run)
 {
     berth_instance *instance = run->instance;
     for (;;) {
-        if (!run->future && !(run->future = begin_phase(run)))
+        if (!run->future && !(run->future = begin_phase(run))) {
+            run->verdict = VERDICT_MISSING;
             return true;
+        }
         wasmtime_context_set_epoch_deadline(instance->context, 1);
         if (!wasmtime_call_future_poll(run->future))
             return false;
@@ -392,7 +394,7 @@ void run_output_moved(struct berth_run *run)
     berth_instance *instance = run->instance;
     if (run->phase != RUN_DRAIN)
         return;
-    if (instance->account.stop == STREAM_READER_GONE || instance->account.stop == STREAM_BROKEN) {
+    if (stream_has_failed(&instance->account)) {
         ending_done(&run->ending);
         run_end(run, outcome_of_streams(instance));
     } else if (!stream_has_output(&instance->streams[1]) && !stream_has_output(&instance->streams[2])) {

@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "sandbox/instance.h"
 
-enum { EVENTS_PER_LOOK = 64 };
+enum { EVENTS_PER_LOOK = 64, UNWATCHED_RETRY_MS = 10 };
 
 berth_status berth_schedule_new(berth_engine *engine, berth_schedule **ret, berth_error **reterr)
 {
@@ -68,10 +68,12 @@ static void unqueue(berth_instance *instance)
     instance->parking.queued = false;
 }
 
-/* Makes the epoll set hold exactly the streams of the mask that have a descriptor which can be waited for. */
-static void watch(berth_instance *instance, uint8_t mask)
+/* Makes the epoll set hold exactly the streams of the mask that have a descriptor which can be waited for.
+ * False if the kernel does not watch one of them. */
+static bool watch(berth_instance *instance, uint8_t mask)
 {
     berth_schedule *schedule = instance->schedule;
+    bool all = true;
     for (int i = 0; i < 3; i++) {
         struct endpoint *endpoint = &instance->streams[i].endpoint;
         bool wanted = mask & (1 << i) && endpoint->fd >= 0 && endpoint->way != ENDPOINT_FILE;
@@ -79,15 +81,18 @@ static void watch(berth_instance *instance, uint8_t mask)
             continue;
         struct epoll_event event = {.events = i == 0 ? EPOLLIN : EPOLLOUT, .data.ptr = instance};
         if (epoll_ctl(schedule->epoll_fd, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, endpoint->fd, &event) < 0 &&
-            wanted)
+            wanted) {
+            all = false;
             continue;
+        }
         endpoint->watched = wanted;
         schedule->n_watched += wanted ? 1 : -1U;
     }
+    return all;
 }
 
 /* Streams with output on its way are watched besides those that a parked guest waits for. */
-static void watch_needed(berth_instance *instance)
+static bool watch_needed(berth_instance *instance)
 {
     uint8_t mask = instance->parking.streams;
     for (int i = 1; i < 3; i++)
@@ -95,7 +100,8 @@ static void watch_needed(berth_instance *instance)
             mask |= (uint8_t)(1 << i);
     if (mask || instance->streams[0].endpoint.watched || instance->streams[1].endpoint.watched ||
         instance->streams[2].endpoint.watched)
-        watch(instance, mask);
+        return watch(instance, mask);
+    return true;
 }
 
 static void set_due(berth_instance *instance, uint64_t until_ns)
@@ -141,7 +147,11 @@ void schedule_park(berth_instance *instance, uint64_t until_ns, uint8_t streams)
     unqueue(instance);
     instance->run.parked_since_ns = clock_monotonic_ns();
     instance->parking.streams = streams;
-    watch_needed(instance);
+    if (!watch_needed(instance)) {
+        /* Nobody will say when the descriptor is ready, so look again now and then. */
+        uint64_t retry_ns = instance->run.parked_since_ns + UNWATCHED_RETRY_MS * NS_PER_MS;
+        until_ns = retry_ns < until_ns ? retry_ns : until_ns;
+    }
     set_due(instance, until_ns);
 }
 
@@ -191,10 +201,13 @@ static void service(berth_instance *instance)
     schedule_pump(instance);
     size_t after = instance->streams[1].ring.length + instance->streams[2].ring.length;
     bool input = false, hangup;
+    if (run_is_active(instance) && stream_has_failed(&instance->account)) {
+        run_end(&instance->run, outcome_of_streams(instance));
+        return;
+    }
     if (waited & 1 && instance->streams[0].endpoint.fd >= 0)
         input = endpoint_ready(&instance->streams[0].endpoint, &hangup);
-    if (waited && (input || before != after || has_room_again(instance, waited) ||
-                   instance->account.stop != STREAM_GOES_ON))
+    if (waited && (input || before != after || has_room_again(instance, waited)))
         schedule_ready(instance);
     else if (run_is_active(instance))
         run_output_moved(&instance->run);
@@ -229,6 +242,15 @@ static void look_at_descriptors(berth_schedule *schedule, uint64_t now_ns)
 /* ---- Steps ------------------------------------------------------------------------------------------------
  */
 
+/* Output on its way through a descriptor that is not watched. */
+static void drain_unwatched(berth_instance *instance)
+{
+    schedule_pump(instance);
+    run_output_moved(&instance->run);
+    if (run_is_active(instance))
+        schedule_park(instance, UINT64_MAX, 0);
+}
+
 static void look_at_times(berth_schedule *schedule, uint64_t now_ns)
 {
     struct heap_entry *entry;
@@ -236,6 +258,8 @@ static void look_at_times(berth_schedule *schedule, uint64_t now_ns)
         berth_instance *instance = instance_of(entry);
         if (instance->run.deadline_ns <= now_ns)
             run_expire(&instance->run);
+        else if (instance->run.phase == RUN_DRAIN)
+            drain_unwatched(instance);
         else
             schedule_ready(instance);
     }

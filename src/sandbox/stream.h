@@ -53,6 +53,12 @@ void stream_done(struct stream *stream);
 /* Moves what can be moved to the descriptor. True if nothing is left. Failures go to the account. */
 bool stream_pump(struct stream *stream);
 
+/* The output cannot be delivered, whatever the guest does. */
+static inline bool stream_has_failed(const struct output_account *account)
+{
+    return account->stop == STREAM_READER_GONE || account->stop == STREAM_BROKEN;
+}
+
 /* True if something waits to leave through a descriptor. */
 static inline bool stream_has_output(const struct stream *stream)
 {

@@ -258,6 +258,36 @@ static void the_master_of_a_terminal_reaches_its_own_terminal(void **state)
     close(master);
 }
 
+/* Its output is on its way when the reader leaves; nothing else would wake it. */
+static void a_sleeping_writer_whose_reader_leaves_is_ended(void **state)
+{
+    int ends[2];
+    struct berth_instance_options options;
+    struct berth_wait wait;
+    berth_contract *contract = contract_with("limits.wall_seconds", "0", NULL);
+    berth_module *module = host_module(&host, "writes_much_and_sleeps");
+    berth_instance *instance;
+    berth_run *run;
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, 4096), 4096);
+    berth_instance_options_init(&options);
+    options.output = (struct berth_stream){.kind = BERTH_STREAM_FD, .descriptor = ends[1]};
+    assert_int_equal(berth_instance_new(host.schedule, module, contract, &options, &instance, NULL),
+                     BERTH_OK);
+    assert_int_equal(berth_run_start(instance, &run, NULL), BERTH_OK);
+    do
+        assert_true(berth_run_step(run, &wait));
+    while (wait.ready);
+    close(ends[0]);
+    berth_run_wait(run);
+    assert_int_equal(berth_run_outcome(run)->kind, BERTH_OUTCOME_HOST_ERROR);
+    berth_instance_free(instance);
+    berth_module_unref(module);
+    berth_contract_unref(contract);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +297,7 @@ int main(void)
         embedding_test(a_pipe_whose_reader_leaves_ends_the_run),
         embedding_test(a_socket_whose_reader_leaves_ends_the_run),
         embedding_test(a_full_disk_ends_the_run),
+        embedding_test(a_sleeping_writer_whose_reader_leaves_is_ended),
         embedding_test(a_reader_that_stops_is_cut_off_at_the_deadline),
         embedding_test(descriptors_that_are_open_the_other_way_fail_at_once),
         embedding_test(input_may_come_from_a_file_but_not_from_a_directory),
