@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives each file named on the command line to the fuzz target once: the corpus as an ordinary test, without clang. */
+/* Gives each file named on the command line to the fuzz target once: the corpus as an ordinary test, without
+ * clang. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

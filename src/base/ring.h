@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded queue of bytes. The memory is there only while the queue holds something, so ten thousand idle ones
- * cost nothing.
+ * A bounded queue of bytes. The memory is there only while the queue holds something, so ten thousand idle
+ * ones cost nothing.
  */
 #ifndef BERTH_BASE_RING_H
 #define BERTH_BASE_RING_H

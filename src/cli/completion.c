@@ -36,8 +36,7 @@ struct script {
     const struct command *command;
 };
 
-/* ---- bash -------------------------------------------------------------------------------------------------
- */
+/* ---- bash --------------------------------------------------------------------------------------- */
 
 static bool append_bash_argument(void *payload, const struct option_group *group, const struct option *option)
 {
@@ -116,8 +115,7 @@ void completion_append_bash(struct text *text)
         "complete -o filenames -F _berth berth\n");
 }
 
-/* ---- zsh --------------------------------------------------------------------------------------------------
- */
+/* ---- zsh ---------------------------------------------------------------------------------------- */
 
 /* Inside '…' and, for _arguments and _describe, with the characters that they divide at taken literally. */
 static void append_zsh_quoted(struct text *text, const char *string)
@@ -211,8 +209,7 @@ void completion_append_zsh(struct text *text)
                       "_berth \"$@\"\n");
 }
 
-/* ---- fish -------------------------------------------------------------------------------------------------
- */
+/* ---- fish --------------------------------------------------------------------------------------- */
 
 static void append_fish_quoted(struct text *text, const char *string)
 {

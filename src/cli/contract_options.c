@@ -100,8 +100,7 @@ void contract_options_done(struct contract_options *options)
     *options = (struct contract_options){0};
 }
 
-/* ---- Mounts -----------------------------------------------------------------------------------------------
- */
+/* ---- Mounts ------------------------------------------------------------------------------------- */
 
 /* The path as the guest sees it: "./logs/" is "/logs", "." is "/". False if a ".." makes it unclear. */
 static bool append_guest_path(struct text *text, const char *given)
@@ -156,8 +155,7 @@ static int add_mount(berth_contract *contract, const struct command *command, co
     return STATUS_OK;
 }
 
-/* ---- Environment ------------------------------------------------------------------------------------------
- */
+/* ---- Environment -------------------------------------------------------------------------------- */
 
 static int add_env(berth_contract *contract, const struct command *command, const struct contract_use *use)
 {
@@ -220,8 +218,7 @@ void contract_environment_free(char **environment)
     free(environment);
 }
 
-/* ---- The contract -----------------------------------------------------------------------------------------
- */
+/* ---- The contract ------------------------------------------------------------------------------- */
 
 static int set_key(berth_contract *contract, const struct command *command, const struct contract_use *use)
 {

@@ -26,8 +26,7 @@ const struct word help_variables[] = {
     {NULL, NULL},
 };
 
-/* ---- Paragraphs -------------------------------------------------------------------------------------------
- */
+/* ---- Paragraphs --------------------------------------------------------------------------------- */
 
 /* Characters, near enough: UTF-8 sequences. */
 static size_t columns(const char *string, size_t length)
@@ -95,8 +94,7 @@ static void append_words(struct text *text, const struct word *words, size_t col
         append_word(text, words->name, words->summary, column);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------------------
- */
+/* ---- Commands ----------------------------------------------------------------------------------- */
 
 void help_append_argument(struct text *text, const struct option *option)
 {
@@ -178,8 +176,7 @@ void help_append_overview(struct text *text, bool colour)
                       "  berth help run\n");
 }
 
-/* ---- Topics -----------------------------------------------------------------------------------------------
- */
+/* ---- Topics ------------------------------------------------------------------------------------- */
 
 static void append_exit_statuses(struct text *text, bool colour)
 {

@@ -48,8 +48,7 @@ void options_each(const struct command *command, option_visit_fn *visit, void *p
     each_option(command, visit_if_visible, &visible);
 }
 
-/* ---- Finding ----------------------------------------------------------------------------------------------
- */
+/* ---- Finding ------------------------------------------------------------------------------------ */
 
 struct wanted {
     const char *name;
@@ -99,8 +98,7 @@ static int unknown_option(const struct command *command, const char *argument, s
                        nearest ? "; did you mean '--" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------
- */
+/* ---- Reading ------------------------------------------------------------------------------------ */
 
 struct reading {
     const struct command *command;

@@ -35,8 +35,7 @@ void append_coloured(struct text *text, bool on, enum colour colour, const char 
         text_append(text, string);
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------------------
- */
+/* ---- Writing ------------------------------------------------------------------------------------ */
 
 /* Returns 0 or a negative errno. `timeout_ms` as in poll(2), for each wait. */
 static int write_all(int fd, const char *bytes, size_t length, int timeout_ms)
@@ -114,8 +113,7 @@ bool output_is_closed(void)
     return is_closed(STDOUT_FILENO) || is_closed(STDERR_FILENO);
 }
 
-/* ---- Messages ---------------------------------------------------------------------------------------------
- */
+/* ---- Messages ----------------------------------------------------------------------------------- */
 
 static void append_line(struct text *text, enum colour colour, const char *format, va_list arguments)
     __attribute__((format(printf, 3, 0)));

@@ -13,8 +13,7 @@
 
 enum { NAME_WIDTH = 15, AMOUNT_WIDTH = 14 };
 
-/* ---- For a person -----------------------------------------------------------------------------------------
- */
+/* ---- For a person ------------------------------------------------------------------------------- */
 
 /* "  memory          12.0 MiB of 256 MiB"; both texts are emptied. */
 static void append_row(struct text *report, const char *name, struct text *amount, struct text *limit)
@@ -93,8 +92,7 @@ static void report_as_text(const struct usage_report *report, struct text *text)
     append_count_row(text, "refusals", usage->denials, 0);
 }
 
-/* ---- For a program ----------------------------------------------------------------------------------------
- */
+/* ---- For a program ------------------------------------------------------------------------------ */
 
 static json_t *number(uint64_t value)
 {

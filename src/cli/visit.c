@@ -16,8 +16,7 @@
 
 enum { DENIALS_SHOWN_MAX = 20, NAME_MAX_BYTES = 120 };
 
-/* ---- Options ----------------------------------------------------------------------------------------------
- */
+/* ---- Options ------------------------------------------------------------------------------------ */
 
 enum { OPTION_USAGE = 3000, OPTION_NO_CACHE, OPTION_QUIET, OPTION_SEED };
 
@@ -82,8 +81,7 @@ void visit_settings_done(struct visit_settings *settings)
     contract_options_done(&settings->contract);
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------------------
- */
+/* ---- Opening ------------------------------------------------------------------------------------ */
 
 /* What a signal finds to say while the module is still compiled. */
 static void write_last_words(struct visit *visit)
@@ -231,8 +229,7 @@ void visit_close(struct visit *visit)
     *visit = (struct visit){0};
 }
 
-/* ---- Running ----------------------------------------------------------------------------------------------
- */
+/* ---- Running ------------------------------------------------------------------------------------ */
 
 void visit_drive(struct visit *visit, berth_run *run)
 {

@@ -43,8 +43,7 @@ static wasm_trap_t *finish(berth_instance *instance, enum wasi_result result, ui
     return stop_guest(instance, VERDICT_FAULT, 0);
 }
 
-/* ---- Functions that never wait ----------------------------------------------------------------------------
- */
+/* ---- Functions that never wait ------------------------------------------------------------------ */
 
 static wasm_trap_t *call_plain(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
                                size_t n_values)
@@ -64,8 +63,7 @@ static wasm_trap_t *call_plain(void *env, wasmtime_caller_t *caller, wasmtime_va
     return finish(instance, result, code);
 }
 
-/* ---- Functions that may wait ------------------------------------------------------------------------------
- */
+/* ---- Functions that may wait -------------------------------------------------------------------- */
 
 /* Makes the pending call; false if it has to be made again later, with the parking arranged. */
 static bool attempt(berth_instance *instance, wasmtime_caller_t *caller)
@@ -130,8 +128,7 @@ static void call_waiting(void *env, wasmtime_caller_t *caller, const wasmtime_va
     };
 }
 
-/* ---- Definition -------------------------------------------------------------------------------------------
- */
+/* ---- Definition --------------------------------------------------------------------------------- */
 
 static wasm_functype_t *type_of(const char *parameters, bool returns)
 {

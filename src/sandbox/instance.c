@@ -23,8 +23,7 @@ void berth_instance_options_init(struct berth_instance_options *options)
     *options = (struct berth_instance_options){.size = sizeof(*options)};
 }
 
-/* ---- Memory -----------------------------------------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------------------------------- */
 
 struct wasi_memory instance_memory(berth_instance *instance, wasmtime_caller_t *caller)
 {
@@ -96,8 +95,7 @@ static void table_grow_failed(void *payload, uint64_t current, uint64_t desired)
     instance->memory_account.table_bytes = current * TABLE_ENTRY_BYTES;
 }
 
-/* ---- Strings ----------------------------------------------------------------------------------------------
- */
+/* ---- Strings ------------------------------------------------------------------------------------ */
 
 static bool is_granted(const struct berth_grants *grants, const char *variable)
 {
@@ -159,8 +157,7 @@ static int copy_strings(berth_instance *instance, const struct berth_instance_op
     return 0;
 }
 
-/* ---- Parts of berth_instance_new() ------------------------------------------------------------------------
- */
+/* ---- Parts of berth_instance_new() -------------------------------------------------------------- */
 
 static berth_status check_engine(const berth_engine *engine, const berth_contract *contract,
                                  berth_error **reterr)
@@ -357,8 +354,7 @@ void berth_instance_free(berth_instance *instance)
     free(instance);
 }
 
-/* ---- Buffers of the embedder
- * ------------------------------------------------------------------------------- */
+/* ---- Buffers of the embedder ----------------------------------------------------------------- */
 
 void berth_instance_read(berth_instance *instance, int output, void *buffer, size_t capacity,
                          size_t *ret_size)

@@ -128,8 +128,7 @@ struct berth_instance {
     TAILQ_ENTRY(berth_instance) queue; /* in its ready queue, if parking.queued */
 };
 
-/* ---- run.c, called by the schedule -----------------------------------------------------------------------
- */
+/* ---- run.c, called by the schedule -------------------------------------------------------------- */
 
 /* Lets the guest run until it is done, yields or waits; decides where it goes next. */
 void run_slice(struct berth_run *run);
@@ -151,8 +150,7 @@ static inline bool run_is_active(const berth_instance *instance)
     return instance->has_run && instance->run.phase != RUN_ENDED;
 }
 
-/* ---- instance.c ------------------------------------------------------------------------------------------
- */
+/* ---- instance.c --------------------------------------------------------------------------------- */
 
 /* The guest's memory as it is now; empty if it exports none. `caller` may be NULL once the instance is there.
  */

@@ -18,8 +18,7 @@
  * call. */
 enum { SHORT_SLICE_NS = 50 * 1000 };
 
-/* ---- Starting ---------------------------------------------------------------------------------------------
- */
+/* ---- Starting ----------------------------------------------------------------------------------- */
 
 static const struct module_export *plain_export(const berth_instance *instance, const char *name)
 {
@@ -175,8 +174,7 @@ berth_status berth_run_start_call(berth_instance *instance, const char *function
     return BERTH_OK;
 }
 
-/* ---- Guest code -------------------------------------------------------------------------------------------
- */
+/* ---- Guest code --------------------------------------------------------------------------------- */
 
 static wasmtime_call_future_t *call_export(struct berth_run *run, const char *name)
 {
@@ -305,8 +303,7 @@ void run_slice(struct berth_run *run)
         place(instance, now_ns, until_ns);
 }
 
-/* ---- Ending -----------------------------------------------------------------------------------------------
- */
+/* ---- Ending ------------------------------------------------------------------------------------- */
 
 static void release_engine_objects(struct berth_run *run)
 {
@@ -440,8 +437,7 @@ void berth_run_cancel(berth_run *run)
     errno = saved;
 }
 
-/* ---- Waiting and reading ----------------------------------------------------------------------------------
- */
+/* ---- Waiting and reading ------------------------------------------------------------------------ */
 
 bool berth_run_step(berth_run *run, struct berth_wait *ret_wait)
 {

@@ -53,8 +53,7 @@ void berth_schedule_free(berth_schedule *schedule)
     free(schedule);
 }
 
-/* ---- Where a run is ---------------------------------------------------------------------------------------
- */
+/* ---- Where a run is ----------------------------------------------------------------------------- */
 
 static berth_instance *instance_of(struct heap_entry *entry)
 {
@@ -162,8 +161,7 @@ void schedule_forget(berth_instance *instance)
     heap_set(&instance->schedule->times, &instance->parking.due, UINT64_MAX);
 }
 
-/* ---- Streams ----------------------------------------------------------------------------------------------
- */
+/* ---- Streams ------------------------------------------------------------------------------------ */
 
 void schedule_pump(berth_instance *instance)
 {
@@ -239,8 +237,7 @@ static void look_at_descriptors(berth_schedule *schedule, uint64_t now_ns)
             service(events[i].data.ptr);
 }
 
-/* ---- Steps ------------------------------------------------------------------------------------------------
- */
+/* ---- Steps -------------------------------------------------------------------------------------- */
 
 /* Output on its way through a descriptor that is not watched. */
 static void drain_unwatched(berth_instance *instance)

@@ -24,8 +24,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* ---- Functions -------------------------------------------------------------------------------------------
- */
+/* ---- Functions ---------------------------------------------------------------------------------- */
 
 enum wasi_function {
 #define WASI_FUNCTION(name, parameters, blocks) WASI_##name,
@@ -43,8 +42,7 @@ struct wasi_function_info {
 };
 extern const struct wasi_function_info wasi_functions[WASI_N_FUNCTIONS];
 
-/* ---- Mounts ----------------------------------------------------------------------------------------------
- */
+/* ---- Mounts ------------------------------------------------------------------------------------- */
 
 /* Granted directories, opened once, shared by contexts, also of several threads; reference-counted with
  * atomics, immutable but for the quotas, which have a lock each. */
@@ -71,8 +69,7 @@ void wasi_mounts_unref(struct wasi_mounts *mounts); /* accepts NULL */
 /* 0, or -ENOSYS if this kernel lacks what confinement needs (openat2 with RESOLVE_BENEATH). */
 int wasi_host_check(void);
 
-/* ---- Streams ---------------------------------------------------------------------------------------------
- */
+/* ---- Streams ------------------------------------------------------------------------------------ */
 
 enum {
     WASI_STREAM_BLOCKED = 1, /* nothing can be moved now */
@@ -101,8 +98,7 @@ struct wasi_stream {
     bool terminal; /* reported as a character device, so that libc buffers lines */
 };
 
-/* ---- Contexts --------------------------------------------------------------------------------------------
- */
+/* ---- Contexts ----------------------------------------------------------------------------------- */
 
 enum wasi_clock_mode { WASI_CLOCK_NONE, WASI_CLOCK_COARSE, WASI_CLOCK_FINE };
 enum wasi_random_mode { WASI_RANDOM_NONE, WASI_RANDOM_SEEDED, WASI_RANDOM_OS };
@@ -152,8 +148,7 @@ const struct wasi_usage *wasi_context_usage(const struct wasi_context *context);
 /* Forgets a call that returned WASI_WAIT and will not be made again (its run was ended). */
 void wasi_context_abandon_call(struct wasi_context *context);
 
-/* ---- Calls -----------------------------------------------------------------------------------------------
- */
+/* ---- Calls -------------------------------------------------------------------------------------- */
 
 struct wasi_memory {
     uint8_t *data;
