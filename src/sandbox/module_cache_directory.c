@@ -14,8 +14,7 @@
 
 enum { PATH_BYTES_SHOWN = 512 };
 
-/* ---- Where -----------------------------------------------------------------------------------------------
- */
+/* ---- Where -------------------------------------------------------------------------------------- */
 
 /* XDG Base Directory Specification 0.8: a path there that is not absolute counts as not set. */
 static int default_path(struct text *ret_path)
@@ -55,8 +54,7 @@ static void make_directories(char *path)
     mkdir(path, 0700);
 }
 
-/* ---- Trust -----------------------------------------------------------------------------------------------
- */
+/* ---- Trust -------------------------------------------------------------------------------------- */
 
 static int unsafe(const char *path, const char *why, struct text *reason)
 {
@@ -94,9 +92,12 @@ int module_cache_directory_open(const char *path, bool make, int *ret_directory,
         r = -ENOENT;
     if (r < 0)
         return r;
-    if (make)
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    cleanup_close int directory = open(copy.data, flags);
+    if (directory < 0 && errno == ENOENT && make) {
         make_directories(copy.data);
-    cleanup_close int directory = open(copy.data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        directory = open(copy.data, flags);
+    }
     /* With both flags, a symbolic link is ENOTDIR. */
     struct stat status;
     if (directory < 0 && errno == ENOTDIR && lstat(copy.data, &status) == 0 && S_ISLNK(status.st_mode))
@@ -109,8 +110,7 @@ int module_cache_directory_open(const char *path, bool make, int *ret_directory,
     return r;
 }
 
-/* ---- Files appear complete -------------------------------------------------------------------------------
- */
+/* ---- Files appear complete ---------------------------------------------------------------------- */
 
 static int write_parts(int fd, struct iovec *parts, int n_parts)
 {
