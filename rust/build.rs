@@ -40,10 +40,10 @@ fn locked_version(name: &str) -> Result<String> {
     Ok(version.ok_or_else(|| format!("Cargo.lock has no version of {name}"))?.to_owned())
 }
 
-/// Cargo marks the root of its target directory with CACHEDIR.TAG; OUT_DIR is somewhere below it.
+/// OUT_DIR is `release/build/PACKAGE/out` below cargo's target directory.
 fn target_dir() -> Result<PathBuf> {
     let out_dir = from_dependency("OUT_DIR")?;
-    let root = out_dir.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
+    let root = out_dir.ancestors().nth(4);
     Ok(root.ok_or("OUT_DIR is not inside a cargo target directory")?.to_owned())
 }
 
