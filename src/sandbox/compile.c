@@ -74,8 +74,7 @@ void compile_append_message(struct text *reason, const char *message, size_t len
     text_append_escaped(reason, line, used, MESSAGE_BYTES_SHOWN);
 }
 
-/* ---- Memory of refusals ----------------------------------------------------------------------------------
- */
+/* ---- Memory of refusals ------------------------------------------------------------------------- */
 
 bool compiler_remembers(struct compiler *compiler, const uint8_t *sha256, struct text *reason)
 {
@@ -105,8 +104,7 @@ void compiler_remember(struct compiler *compiler, const uint8_t *sha256, const c
     pthread_mutex_unlock(&compiler->lock);
 }
 
-/* ---- In this process -------------------------------------------------------------------------------------
- */
+/* ---- In this process ---------------------------------------------------------------------------- */
 
 struct in_process {
     wasm_engine_t *engine;
@@ -168,8 +166,7 @@ static int compile_in_process(wasm_engine_t *engine, const uint8_t *wasm, size_t
     return 0;
 }
 
-/* ---- Either
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Either ---------------------------------------------------------------------------------- */
 
 int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t *sha256, const uint8_t *wasm,
                  size_t size_bytes, struct machine_code *ret_code, struct text *reason)

@@ -23,8 +23,7 @@
 
 enum compile_outcome { COMPILE_REFUSED = 1 };
 
-/* ---- Machine code ----------------------------------------------------------------------------------------
- */
+/* ---- Machine code ------------------------------------------------------------------------------- */
 
 /* Borrows from one of two owners: a mapping of what the process wrote, or the engine's own buffer. */
 struct machine_code {
@@ -39,8 +38,7 @@ void machine_code_done(struct machine_code *code);
 
 #define cleanup_machine_code cleanup(machine_code_done)
 
-/* ---- Compiler --------------------------------------------------------------------------------------------
- */
+/* ---- Compiler ----------------------------------------------------------------------------------- */
 
 /* How one engine compiles, and what it remembers of refusals. Safe from any thread. */
 struct compiler;
@@ -68,8 +66,7 @@ void compiler_remember(struct compiler *compiler, const uint8_t *sha256, const c
 /* Appends what the engine said, which is several lines, as one: escaped and bounded. */
 void compile_append_message(struct text *reason, const char *message, size_t length);
 
-/* ---- The process -----------------------------------------------------------------------------------------
- */
+/* ---- The process -------------------------------------------------------------------------------- */
 
 enum {
     COMPILE_MODULE_FD = 0,

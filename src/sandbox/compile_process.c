@@ -33,8 +33,7 @@ static int fail(int negative_errno, struct text *reason, const char *what)
     return negative_errno;
 }
 
-/* ---- The program -----------------------------------------------------------------------------------------
- */
+/* ---- The program -------------------------------------------------------------------------------- */
 
 /* The directory of the file that holds this code: libberth.so, or a program that is linked with it
  * statically. */
@@ -76,8 +75,7 @@ static int find_program(struct text *ret_path)
     return ret_path->failed ? -ENOMEM : 0;
 }
 
-/* ---- Memory files ----------------------------------------------------------------------------------------
- */
+/* ---- Memory files ------------------------------------------------------------------------------- */
 
 /* Never 0, 1 or 2, even if the embedder has closed those: the child's are put there one after the other. */
 static int memory_file(const char *name)
@@ -136,8 +134,7 @@ static int compile_files_init(struct compile_files *files, const uint8_t *wasm, 
     return r < 0 ? r : seal(files->module);
 }
 
-/* ---- Start and end ---------------------------------------------------------------------------------------
- */
+/* ---- Start and end ------------------------------------------------------------------------------ */
 
 static int spawn(const char *program, char *const *arguments, const struct compile_files *files,
                  pid_t *ret_pid)
@@ -233,8 +230,7 @@ static int supervise(pid_t pid, uint32_t wall_seconds, struct process_end *ret_e
     return -saved;
 }
 
-/* ---- What came of it -------------------------------------------------------------------------------------
- */
+/* ---- What came of it ---------------------------------------------------------------------------- */
 
 static bool printed(int fd, const char *words)
 {

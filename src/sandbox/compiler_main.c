@@ -47,8 +47,7 @@ enum {
     SIGNAL_STACK_BYTES = 64 << 10,
 };
 
-/* ---- Reports ---------------------------------------------------------------------------------------------
- */
+/* ---- Reports ------------------------------------------------------------------------------------ */
 
 static _Noreturn void finish(const struct compile_report *report)
 {
@@ -97,8 +96,7 @@ static void catch_fatal_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* too much code is an error of write(2) then */
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------
- */
+/* ---- Limits ------------------------------------------------------------------------------------- */
 
 static void limit(int resource, rlim_t soft, rlim_t hard)
 {
@@ -136,8 +134,7 @@ static void let_go(void)
         fail("prctl");
 }
 
-/* ---- System calls ----------------------------------------------------------------------------------------
- */
+/* ---- System calls ------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
@@ -209,8 +206,7 @@ static void filter_system_calls(void)
 }
 #endif
 
-/* ---- Compiling -------------------------------------------------------------------------------------------
- */
+/* ---- Compiling ---------------------------------------------------------------------------------- */
 
 static _Noreturn void finish_with_error(wasmtime_error_t *error)
 {

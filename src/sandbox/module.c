@@ -59,8 +59,7 @@ static berth_status conclude(const struct loading *loading, int r, berth_error *
     return error_set(reterr, r > 0 ? BERTH_REFUSED : BERTH_IO, "%s", sentence.data);
 }
 
-/* ---- Steps -----------------------------------------------------------------------------------------------
- */
+/* ---- Steps -------------------------------------------------------------------------------------- */
 
 static void append_engine_error(struct text *reason, wasmtime_error_t *error)
 {
@@ -216,8 +215,7 @@ static int load(struct loading *loading)
     return r != 0 ? r : bind_imports(loading);
 }
 
-/* ---- Modules ---------------------------------------------------------------------------------------------
- */
+/* ---- Modules ------------------------------------------------------------------------------------ */
 
 berth_status berth_module_load(berth_engine *engine, const void *bytes, size_t size_bytes, const char *name,
                                berth_module **ret, berth_error **reterr)
@@ -276,8 +274,7 @@ bool berth_module_from_cache(const berth_module *module)
     return module->from_cache;
 }
 
-/* ---- Files -----------------------------------------------------------------------------------------------
- */
+/* ---- Files -------------------------------------------------------------------------------------- */
 
 /* Reads a regular file whole. One that grows meanwhile is read up to the size it had. */
 static berth_status read_file(const char *path, const char *shown, uint64_t max_bytes, uint8_t **ret_bytes,
@@ -331,8 +328,7 @@ berth_status berth_module_load_file(berth_engine *engine, const char *path, bert
     return berth_module_load(engine, bytes, size_bytes, slash ? slash + 1 : path, ret, reterr);
 }
 
-/* ---- Against a contract ----------------------------------------------------------------------------------
- */
+/* ---- Against a contract ------------------------------------------------------------------------- */
 
 berth_status berth_module_check(const berth_module *module, const berth_contract *contract,
                                 berth_error **reterr)

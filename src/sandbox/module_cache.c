@@ -39,8 +39,7 @@ struct module_cache {
     char settings[64];
 };
 
-/* ---- Keys ------------------------------------------------------------------------------------------------
- */
+/* ---- Keys --------------------------------------------------------------------------------------- */
 
 void module_cache_maker(uint8_t *ret_hash)
 {
@@ -67,8 +66,7 @@ static void entry_name(const uint8_t *key, char *ret_name)
         snprintf(ret_name + 2 * i, 3, "%02x", key[i]);
 }
 
-/* ---- The key of the seal ---------------------------------------------------------------------------------
- */
+/* ---- The key of the seal ------------------------------------------------------------------------ */
 
 /* 0; -ENOENT; -EPERM if the file is not as we would have made it. */
 static int read_seal_key(int directory, uint8_t *ret_key)
@@ -133,8 +131,7 @@ void module_cache_free(struct module_cache *cache)
     free(cache);
 }
 
-/* ---- Look-up ---------------------------------------------------------------------------------------------
- */
+/* ---- Look-up ------------------------------------------------------------------------------------ */
 
 void module_cache_entry_done(struct module_cache_entry *entry)
 {
@@ -222,8 +219,7 @@ int module_cache_look_up(const struct module_cache *cache, const uint8_t *module
     return 0;
 }
 
-/* ---- Store -----------------------------------------------------------------------------------------------
- */
+/* ---- Store -------------------------------------------------------------------------------------- */
 
 static bool make_seal(const struct module_cache *cache, const struct iovec *parts, int n_parts,
                       uint8_t *ret_seal)

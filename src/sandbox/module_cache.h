@@ -32,8 +32,7 @@ enum module_cache_outcome {
     MODULE_CACHE_UNSAFE = 2, /* the directory is not ours alone */
 };
 
-/* ---- The directory (module_cache_directory.c) ------------------------------------------------------------
- */
+/* ---- The directory (module_cache_directory.c) --------------------------------------------------- */
 
 /* Opens the directory, NULL: the default one; makes it if `make`. 0; MODULE_CACHE_UNSAFE with a reason
  * appended; a negative errno (-ENOENT: there is none, or no home to look for it). */
@@ -44,15 +43,13 @@ int module_cache_directory_open(const char *path, bool make, int *ret_directory,
 struct iovec;
 int module_cache_directory_put(int directory, const char *name, struct iovec *parts, int n_parts);
 
-/* ---- The inventory (module_cache_inventory.c) -------------------------------------------------------------
- */
+/* ---- The inventory (module_cache_inventory.c) --------------------------------------------------- */
 
 /* Removes the entries that were not used for longest until no more than so many bytes are left, and what
  * processes left behind that could not finish. */
 void module_cache_shrink(int directory, uint64_t max_bytes);
 
-/* ---- Entries ---------------------------------------------------------------------------------------------
- */
+/* ---- Entries ------------------------------------------------------------------------------------ */
 
 /* What an entry begins with. Integers as this processor has them: an entry never leaves its host. */
 struct module_cache_header {

@@ -16,8 +16,7 @@ enum {
     ENTRIES_MAX = 4096,
 };
 
-/* ---- Walking ---------------------------------------------------------------------------------------------
- */
+/* ---- Walking ------------------------------------------------------------------------------------ */
 
 static bool is_entry_name(const char *name)
 {
@@ -54,8 +53,7 @@ static int walk(int directory, visit_fn *visit, void *payload)
     return 0;
 }
 
-/* ---- Keeping it small ------------------------------------------------------------------------------------
- */
+/* ---- Keeping it small --------------------------------------------------------------------------- */
 
 struct used {
     char name[MODULE_CACHE_NAME_BYTES];
@@ -120,8 +118,7 @@ void module_cache_shrink(int directory, uint64_t max_bytes)
     }
 }
 
-/* ---- For people ------------------------------------------------------------------------------------------
- */
+/* ---- For people --------------------------------------------------------------------------------- */
 
 /* BERTH_OK with *ret_directory -1 if there is no cache. */
 static berth_status open_existing(const char *path, int *ret_directory, berth_error **reterr)

@@ -41,8 +41,7 @@ static void inspection_done(struct inspection *inspection)
     text_done(&inspection->reason);
 }
 
-/* ---- What imports need -----------------------------------------------------------------------------------
- */
+/* ---- What imports need -------------------------------------------------------------------------- */
 
 enum need {
     NEED_NOTHING,
@@ -135,8 +134,7 @@ static bool grants_need(const berth_contract *contract, enum need need)
     }
 }
 
-/* ---- Finding out -----------------------------------------------------------------------------------------
- */
+/* ---- Finding out -------------------------------------------------------------------------------- */
 
 static int find_out(struct inspection *inspection, const void *bytes)
 {
@@ -171,8 +169,7 @@ static const char *kind_in_words(const char *kind)
     return "a library: its exports are called";
 }
 
-/* ---- Text ------------------------------------------------------------------------------------------------
- */
+/* ---- Text --------------------------------------------------------------------------------------- */
 
 static size_t width_of(const char *text, size_t length)
 {
@@ -353,8 +350,7 @@ static char *write_text(const struct inspection *inspection)
     return text_take(&out);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------
- */
+/* ---- JSON --------------------------------------------------------------------------------------- */
 
 static json_t *escaped(const char *string, size_t maximum)
 {
@@ -469,8 +465,7 @@ static char *write_json(const struct inspection *inspection)
     return text_take(&line);
 }
 
-/* ---- Both ------------------------------------------------------------------------------------------------
- */
+/* ---- Both --------------------------------------------------------------------------------------- */
 
 berth_status berth_module_inspect(const void *bytes, size_t size_bytes, const char *name,
                                   const berth_contract *contract, berth_format format, bool *ret_refused,

@@ -108,8 +108,7 @@ void module_scan_free(void *returned)
     berth_native_free(returned);
 }
 
-/* ---- Imports ---------------------------------------------------------------------------------------------
- */
+/* ---- Imports ------------------------------------------------------------------------------------ */
 
 /* What people meet when they bring a module of another world. The first row that fits speaks. */
 static const struct {

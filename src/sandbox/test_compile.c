@@ -103,8 +103,7 @@ static int after(void **state)
     return 0;
 }
 
-/* ---- Good modules ----------------------------------------------------------------------------------------
- */
+/* ---- Good modules ------------------------------------------------------------------------------- */
 
 static void test_a_module_becomes_machine_code(void **state)
 {
@@ -126,8 +125,7 @@ static void test_the_same_module_gives_the_same_code(void **state)
     assert_memory_equal(one.bytes, two.bytes, one.size_bytes);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------
- */
+/* ---- Limits ------------------------------------------------------------------------------------- */
 
 static void test_too_much_processor_time_is_a_refusal(void **state)
 {
@@ -163,8 +161,7 @@ static void test_bytes_that_were_not_scanned_are_refused_with_the_compilers_word
     assert_outcome(r, COMPILE_REFUSED, &reason, "the compiler does not take it");
 }
 
-/* ---- What the process gives away -------------------------------------------------------------------------
- */
+/* ---- What the process gives away ---------------------------------------------------------------- */
 
 /* The line of /proc/PID/status that begins so, or "". */
 static void status_line(pid_t pid, const char *prefix, char *line, size_t capacity)
@@ -263,8 +260,7 @@ static void test_the_process_compiles_without_rights(void **state)
     text_done(&work.reason);
 }
 
-/* ---- A program that misbehaves ---------------------------------------------------------------------------
- */
+/* ---- A program that misbehaves ------------------------------------------------------------------ */
 
 enum { SCRIPT_BYTES = 256 };
 
@@ -371,8 +367,7 @@ static void test_a_missing_program_is_named(void **state)
     assert_outcome(r, -EACCES, &reason, "the compiler program /tmp does not start");
 }
 
-/* ---- An embedder with habits -----------------------------------------------------------------------------
- */
+/* ---- An embedder with habits -------------------------------------------------------------------- */
 
 static void test_an_embedder_may_ignore_its_children(void **state)
 {

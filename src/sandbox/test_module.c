@@ -26,8 +26,7 @@ DEFINE_CLEANUP(berth_contract *, berth_contract_unref)
 #define cleanup_engine   cleanup(berth_engine_unref_cleanup)
 #define cleanup_contract cleanup(berth_contract_unref_cleanup)
 
-/* ---- A place for files and an engine
- * ----------------------------------------------------------------------- */
+/* ---- A place for files and an engine --------------------------------------------------------- */
 
 struct place {
     char root[48], cache[64], file[64];
@@ -125,8 +124,7 @@ static berth_contract *contract_of(const char *toml)
     return contract;
 }
 
-/* ---- Loading ---------------------------------------------------------------------------------------------
- */
+/* ---- Loading ------------------------------------------------------------------------------------ */
 
 static void test_the_first_load_compiles_and_the_second_does_not(void **state)
 {
@@ -233,8 +231,7 @@ static void test_a_cache_that_cannot_be_written_is_done_without(void **state)
     assert_false(berth_module_from_cache(module));
 }
 
-/* ---- Refusals --------------------------------------------------------------------------------------------
- */
+/* ---- Refusals ----------------------------------------------------------------------------------- */
 
 static struct wasm text_of(const char *text)
 {
@@ -354,8 +351,7 @@ static void test_the_same_bomb_costs_once(void **state)
     assert_int_equal(status.st_size, 1);
 }
 
-/* ---- Files -----------------------------------------------------------------------------------------------
- */
+/* ---- Files -------------------------------------------------------------------------------------- */
 
 static void write_file(const struct place *place, struct wasm wasm)
 {
@@ -405,8 +401,7 @@ static void test_what_is_no_file_is_said_to_be_none(void **state)
     assert_file_status(engine, place->file, BERTH_REFUSED, "at most 1 MiB are allowed");
 }
 
-/* ---- Against a contract, and for people ------------------------------------------------------------------
- */
+/* ---- Against a contract, and for people --------------------------------------------------------- */
 
 static void assert_check(const berth_module *module, const char *toml, const char *clause)
 {

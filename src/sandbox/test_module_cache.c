@@ -23,8 +23,7 @@ static const uint8_t module_b[MODULE_CACHE_HASH_BYTES] = "module b";
 static const char facts[] = "{\"facts\": true}";
 static const uint8_t code[] = "not really machine code";
 
-/* ---- A directory per test --------------------------------------------------------------------------------
- */
+/* ---- A directory per test ----------------------------------------------------------------------- */
 
 struct place {
     char path[64]; /* of the cache */
@@ -148,8 +147,7 @@ static bool exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
-/* ---- In and out ------------------------------------------------------------------------------------------
- */
+/* ---- In and out --------------------------------------------------------------------------------- */
 
 static void test_what_was_stored_is_found_again(void **state)
 {
@@ -198,8 +196,7 @@ static void test_entries_and_key_are_for_this_user_alone(void **state)
     assert_int_equal(status.st_mode & 0777, 0600);
 }
 
-/* ---- Seals -----------------------------------------------------------------------------------------------
- */
+/* ---- Seals -------------------------------------------------------------------------------------- */
 
 static void test_a_flipped_bit_anywhere_makes_it_a_miss(void **state)
 {
@@ -297,8 +294,7 @@ static void test_a_key_that_is_a_link_or_too_short_is_replaced(void **state)
     assert_true(S_ISREG(status.st_mode));
 }
 
-/* ---- Things in the way -----------------------------------------------------------------------------------
- */
+/* ---- Things in the way -------------------------------------------------------------------------- */
 
 static void test_a_link_in_the_place_of_an_entry_is_not_followed(void **state)
 {
@@ -332,8 +328,7 @@ static void test_a_pipe_or_a_directory_in_the_place_of_an_entry_is_a_miss(void *
     assert_false(holds(cache, module_a));
 }
 
-/* ---- Directories that may not be trusted -----------------------------------------------------------------
- */
+/* ---- Directories that may not be trusted -------------------------------------------------------- */
 
 static void assert_unsafe(const struct place *place, const char *why)
 {
@@ -385,8 +380,7 @@ static void test_a_place_that_cannot_be_made_is_no_cache(void **state)
     assert_null(cache);
 }
 
-/* ---- Full and shared -------------------------------------------------------------------------------------
- */
+/* ---- Full and shared ---------------------------------------------------------------------------- */
 
 /* What happens in a process of its own, so that its limits are not ours. */
 static void in_child(void (*work)(const struct place *), const struct place *place)
@@ -506,8 +500,7 @@ static void test_unfinished_files_of_dead_processes_go(void **state)
     assert_true(exists(young));
 }
 
-/* ---- For people ------------------------------------------------------------------------------------------
- */
+/* ---- For people --------------------------------------------------------------------------------- */
 
 struct seen {
     int count;

@@ -13,8 +13,7 @@
 
 static const struct module_scan_options options = {.max_size_bytes = 64 << 20};
 
-/* ---- Modules with so many of something
- * --------------------------------------------------------------------- */
+/* ---- Modules with so many of something ------------------------------------------------------- */
 
 static void append_section(struct wasm *wasm, uint8_t id, struct wasm contents)
 {
@@ -254,8 +253,7 @@ static struct wasm with_name_section(uint32_t size_bytes)
     return wasm;
 }
 
-/* ---- Caps ------------------------------------------------------------------------------------------------
- */
+/* ---- Caps --------------------------------------------------------------------------------------- */
 
 static const struct cap {
     struct wasm (*make)(uint32_t count);

@@ -49,8 +49,7 @@ static void assert_accepted(struct wasm wasm)
 
 #define assert_bytes_refused(literal, clause) assert_refused((literal), sizeof(literal) - 1, (clause))
 
-/* ---- Files of other kinds --------------------------------------------------------------------------------
- */
+/* ---- Files of other kinds ----------------------------------------------------------------------- */
 
 static void test_each_kind_of_wrong_file_has_its_sentence(void **state)
 {
@@ -69,8 +68,7 @@ static void test_each_kind_of_wrong_file_has_its_sentence(void **state)
     assert_bytes_refused("\0asm\2\0\0\0", "version 2");
 }
 
-/* ---- Hostile bytes ---------------------------------------------------------------------------------------
- */
+/* ---- Hostile bytes ------------------------------------------------------------------------------ */
 
 static struct wasm good_module(void)
 {
@@ -156,8 +154,7 @@ static void test_a_module_above_the_size_is_refused(void **state)
     assert_non_null(strstr(reason.data, " 16"));
 }
 
-/* ---- Features that berth does not offer ------------------------------------------------------------------
- */
+/* ---- Features that berth does not offer --------------------------------------------------------- */
 
 /* A program that does nothing, with a section more, or a body. */
 static struct wasm with_section(uint8_t id, const char *contents, size_t size_bytes)
@@ -207,8 +204,7 @@ static void test_vector_instructions_are_granted_or_refused_with_the_line(void *
     assert_refused(wasm.bytes, wasm.size_bytes, "simd = true");
 }
 
-/* ---- Imports ---------------------------------------------------------------------------------------------
- */
+/* ---- Imports ------------------------------------------------------------------------------------ */
 
 #define importer(module, name, literal) wasm_importer((module), (name), (literal), sizeof(literal) - 1)
 
@@ -274,8 +270,7 @@ static void test_a_name_with_a_nul_is_not_the_name_before_it(void **state)
     assert_refused(wasm.bytes, wasm.size_bytes, "proc_exit\\\\x00evil");
 }
 
-/* ---- Facts and strip -------------------------------------------------------------------------------------
- */
+/* ---- Facts and strip ---------------------------------------------------------------------------- */
 
 static void test_facts_say_what_the_module_declares(void **state)
 {
