@@ -50,9 +50,11 @@ static int stream_read(void *stream, const struct iovec *vector, int n_vector, s
 {
     unsigned *turn = stream;
     *ret_size = 0;
+    if (n_vector < 1 || n_vector > WASI_STREAM_VECTOR_MAX)
+        abort();
     if (++*turn % 3 == 0)
         return WASI_STREAM_BLOCKED;
-    if (n_vector && *turn % 5 != 0) {
+    if (*turn % 5 != 0) {
         *ret_size = vector[0].iov_len < 7 ? vector[0].iov_len : 7;
         memset(vector[0].iov_base, 'i', *ret_size);
     }
@@ -64,6 +66,8 @@ static int stream_write(void *stream, const struct iovec *vector, int n_vector)
     static const int results[] = {0, 0, 0, WASI_STREAM_BLOCKED, WASI_STREAM_LIMIT, -EPIPE};
     unsigned *turn = stream;
     volatile uint8_t sum = 0; /* every byte must be there to be read */
+    if (n_vector < 1 || n_vector > WASI_STREAM_VECTOR_MAX)
+        abort();
     for (int i = 0; i < n_vector; i++)
         for (size_t k = 0; k < vector[i].iov_len; k++)
             sum = (uint8_t)(sum + ((const uint8_t *)vector[i].iov_base)[k]);

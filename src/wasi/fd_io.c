@@ -37,6 +37,12 @@ static int wait_for_stream(struct wasi_context *context, const struct descriptor
     return CALL_WAIT;
 }
 
+/* Streams are promised no more items than this. */
+static int stream_items(const struct guest_vector *vector)
+{
+    return vector->n_items < WASI_STREAM_VECTOR_MAX ? vector->n_items : WASI_STREAM_VECTOR_MAX;
+}
+
 /* Deterministic: how the input happens to arrive must not show, so a read ends when its buffer is full or the
  * input has ended. What was read before a wait is kept in the guest's buffer and counted in the context. */
 static int read_stream_fully(struct call *call, const struct descriptor *descriptor,
@@ -50,7 +56,7 @@ static int read_stream_fully(struct call *call, const struct descriptor *descrip
     guest_vector_advance(vector, done);
     while (vector->total_bytes) {
         size_t size = 0;
-        int r = stream->operations->read(stream->stream, vector->items, vector->n_items, &size);
+        int r = stream->operations->read(stream->stream, vector->items, stream_items(vector), &size);
         context->pending.done_bytes = done;
         if (r == WASI_STREAM_BLOCKED)
             return wait_for_stream(context, descriptor);
@@ -75,7 +81,7 @@ static int read_stream(struct call *call, const struct descriptor *descriptor, s
     }
     if (call->context->deterministic)
         return read_stream_fully(call, descriptor, vector, ret_size);
-    int r = stream->operations->read(stream->stream, vector->items, vector->n_items, ret_size);
+    int r = stream->operations->read(stream->stream, vector->items, stream_items(vector), ret_size);
     if (r == WASI_STREAM_BLOCKED)
         return wait_for_stream(call->context, descriptor);
     return r ? stream_errno(r) : 0;
@@ -86,6 +92,8 @@ static int write_stream(struct call *call, const struct descriptor *descriptor, 
 {
     const struct wasi_stream *stream = &call->context->streams[descriptor->stream];
     guest_vector_limit(vector, STREAM_TRANSFER_BYTES);
+    while (vector->n_items > WASI_STREAM_VECTOR_MAX)
+        vector->total_bytes -= vector->items[--vector->n_items].iov_len;
     *ret_size = vector->total_bytes;
     if (!vector->total_bytes)
         return 0;

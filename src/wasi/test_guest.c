@@ -21,6 +21,7 @@ static int stream_read(void *stream, const struct iovec *vector, int n_vector, s
 {
     struct test_stream *s = stream;
     size_t moved = 0;
+    assert_in_range(n_vector, 1, WASI_STREAM_VECTOR_MAX);
     if (s->error)
         return s->error;
     if (!s->length && !s->ended)
@@ -41,6 +42,7 @@ static int stream_write(void *stream, const struct iovec *vector, int n_vector)
 {
     struct test_stream *s = stream;
     size_t total = 0;
+    assert_in_range(n_vector, 1, WASI_STREAM_VECTOR_MAX);
     if (s->error)
         return s->error;
     for (int i = 0; i < n_vector; i++)

@@ -39,6 +39,26 @@ static void vectors_of_up_to_1024_items_are_moved_and_no_more(void **state)
     test_guest_end(&g);
 }
 
+/* That the streams of the tests are never given more than WASI_STREAM_VECTOR_MAX items is asserted in them.
+ */
+static void a_stream_is_given_no_longer_vector_than_it_was_promised(void **state)
+{
+    (void)state;
+    for (int deterministic = 0; deterministic < 2; deterministic++) {
+        struct test_guest g;
+        test_guest_start(&g, &(struct test_setup){.deterministic = deterministic});
+        for (uint32_t i = 0; i < 1024; i++)
+            put_iovec(&g, AT_IOVEC, i, AT_BUFFER + i, 1);
+        assert_int_equal(guest_call(&g, fd_write, 1, AT_IOVEC, 1024, AT_RESULT), 0);
+        assert_int_equal(guest_result_u32(&g), WASI_STREAM_VECTOR_MAX);
+        assert_int_equal(g.streams[1].length, WASI_STREAM_VECTOR_MAX);
+        g.streams[0].length = 1024;
+        assert_int_equal(guest_call(&g, fd_read, 0, AT_IOVEC, 1024, AT_RESULT), 0);
+        assert_int_equal(guest_result_u32(&g), deterministic ? 1024 : WASI_STREAM_VECTOR_MAX);
+        test_guest_end(&g);
+    }
+}
+
 static void a_read_that_overwrites_its_own_vector_follows_the_vector_as_it_was(void **state)
 {
     (void)state;
@@ -314,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_of_up_to_1024_items_are_moved_and_no_more),
+        cmocka_unit_test(a_stream_is_given_no_longer_vector_than_it_was_promised),
         cmocka_unit_test(a_read_that_overwrites_its_own_vector_follows_the_vector_as_it_was),
         cmocka_unit_test(overlapping_items_and_sums_beyond_32_bits_move_what_fits),
         cmocka_unit_test(a_fault_comes_before_any_effect),
