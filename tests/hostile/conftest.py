@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -94,7 +95,8 @@ def start(berth, environment):
 
     def start_visit(module, *args, options=(), command="run", env=None, stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE):
-        line = [str(berth), command, "--usage=json", *map(str, options), str(module), *map(os.fsencode, map(str, args))]
+        line = [str(berth), command, "--usage=json", *map(str, options), str(module),
+                *map(os.fsencode, map(str, args))]
         visitor = Visitor(line, {**environment, **(env or {})}, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
         going_on.append(visitor)
         return visitor
@@ -117,6 +119,27 @@ def visit(start):
         return done
 
     return run
+
+
+class Swapping:
+    """A thread of the host that does something again and again while a guest is at work."""
+
+    def __init__(self, turn):
+        self.turn, self.over, self.turns = turn, threading.Event(), 0
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over.is_set():
+            self.turn()
+            self.turns += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
 
 
 @pytest.fixture
@@ -194,6 +217,18 @@ def tree(tmp_path):
     (root / "a.txt").write_text("hello")
     (root / "inner" / "b.txt").write_text("inner")
     return root
+
+
+@pytest.fixture
+def reads(tree):
+    """Options that mount the tree for reading."""
+    return ["--dir", f"{tree}::/"]
+
+
+@pytest.fixture
+def writes(tree):
+    """Options that mount the tree for writing."""
+    return ["--dir-write", f"{tree}::/"]
 
 
 def snapshot(directory):

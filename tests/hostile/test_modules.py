@@ -130,7 +130,8 @@ def test_a_large_function_runs(visit, write_module):
 
 def many_imports(n):
     one = w.name("wasi_snapshot_preview1") + w.name("sched_yield") + b"\0\0"
-    return w.module(w.section(w.TYPE, w.vector([w.function_type((), (w.I32,))])), w.section(w.IMPORT, w.leb(n) + one * n))
+    return w.module(w.section(w.TYPE, w.vector([w.function_type((), (w.I32,))])),
+                    w.section(w.IMPORT, w.leb(n) + one * n))
 
 
 def many_exports(n):
@@ -174,7 +175,8 @@ def test_a_module_above_the_largest_size_is_refused(visit, write_module):
 
 
 def name_section(names):
-    return w.section(w.CUSTOM, w.name("name") + w.section(1, w.vector(w.leb(i) + w.name(n) for i, n in enumerate(names))))
+    return w.section(w.CUSTOM, w.name("name") + w.section(1,
+                                                          w.vector(w.leb(i) + w.name(n) for i, n in enumerate(names))))
 
 
 def test_a_name_section_with_a_million_names_does_no_harm(visit, write_module):

@@ -246,7 +246,8 @@ def test_all_bytes_pass_through_stdout_as_they_are(visit, guest):
 FORGED = "\x1b[2J\x1b]0;title\x07\nberth: all is well\n{\"outcome\":{}}\r\x00\x9b31m"
 
 
-@pytest.mark.parametrize("statement", [h.open_file("../" + FORGED), h.mkdir(FORGED), h.symlink("../../" + FORGED, "link"),
+@pytest.mark.parametrize("statement", [h.open_file("../" + FORGED), h.mkdir(FORGED),
+                                       h.symlink("../../" + FORGED, "link"),
                                        h.open_file("/" + FORGED)],
                          ids=["path", "name", "link", "absolute"])
 def test_what_berth_says_of_a_guest_is_escaped(visit, guest, tree, statement):
@@ -273,7 +274,8 @@ def test_denials_do_not_flood_stderr(tell, tree):
 
 
 def test_many_visits_at_once_do_not_hurt_one_another(start, guest):
-    """Row 53: floods that nobody reads, sleepers and loops beside one that works. As processes; on one schedule it is a
+    """Row 53: floods that nobody reads, sleepers and loops beside one that works. As processes; on one schedule it is
+    a
     test of tests/embedding."""
     reader, writer = os.pipe()
     others = [start(guest(name), options=["--wall-seconds", "3", "--output-mb", "0"], stdout=writer)

@@ -50,7 +50,8 @@ def test_the_wall_limit_ends_whatever_a_guest_does(start, endless):
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_ends_whatever_a_guest_does(start, endless, number, status):
-    """Row 28: wherever the run is, it ends once, with a report, and without a limit to help. A signal that comes before
+    """Row 28: wherever the run is, it ends once, with a report, and without a limit to help. A signal that comes
+    before
     the guest has begun ends berth with the same status, but there is nothing to report; then a later one is tried."""
     module, options = endless
     for delay_s in (0.05, 0.2, 1, 5):
@@ -125,9 +126,11 @@ def test_sleeping_holds_no_thread_and_takes_no_cpu(start, guest):
 # ---- CPU share -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["loops_forever", "computes_and_sleeps", "floods_host_calls", "fills_memory_in_a_loop"])
+@pytest.mark.parametrize("name", ["loops_forever", "computes_and_sleeps", "floods_host_calls",
+                                  "fills_memory_in_a_loop"])
 def test_nobody_gets_more_than_its_cpu_share(visit, guest, name):
-    """Rows 24 and 25: by the CPU time that was used, whether in long slices, in slices below any tick, in host calls or
+    """Rows 24 and 25: by the CPU time that was used, whether in long slices, in slices below any tick, in host calls
+    or
     in bulk operations. A bucket of one period's share is full at the start; one slice may overdraw it."""
     done = visit(guest(name), options=["--cpu-percent", "10", "--wall-seconds", "2"])
     assert done.status == EXIT_WALL
@@ -170,7 +173,8 @@ def test_fuel_is_not_spent_while_the_host_works(fuel_of):
 
 @pytest.mark.parametrize("export, n", [("count", 1), ("count", 100000), ("wait_and_count", 10)])
 def test_fuel_ends_where_it_ends_each_time(visit, guest, fuel_of, export, n):
-    """Row 23: there is one number that is enough, and one less is not. It may be a little below what is used, since the
+    """Row 23: there is one number that is enough, and one less is not. It may be a little below what is used, since
+    the
     engine looks at loops and at entries of functions: the last straight piece of code is not stopped in its middle."""
     def run(fuel):
         return visit(guest("counts_to"), export, n, command="call", options=["--fuel", fuel])
