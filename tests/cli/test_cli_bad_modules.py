@@ -151,7 +151,8 @@ def test_an_invalid_body(cli, module):
 
 
 def test_a_start_function_that_never_ends(cli, module):
-    done = cli("run", "--wall-seconds", "0.05", module('(module (func $s (loop $l (br $l))) (start $s) (func (export "_start")))'))
+    done = cli("run", "--wall-seconds", "0.05",
+               module('(module (func $s (loop $l (br $l))) (start $s) (func (export "_start")))'))
     assert done.status == 124
 
 

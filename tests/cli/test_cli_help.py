@@ -69,7 +69,8 @@ def test_a_manual_page(cli, command):
         assert f".SH {section}\n" in page
     if not shutil.which("groff"):
         pytest.skip("groff is not installed")
-    made = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-K", "utf8"], input=page, capture_output=True, text=True, check=True)
+    made = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-K", "utf8"], input=page, capture_output=True, text=True,
+                          check=True)
     assert made.stderr == ""
     shown = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", made.stdout)
     for option in options_of(cli, command) if command else ():

@@ -18,7 +18,8 @@ def logs(tmp_path):
 
 @pytest.mark.parametrize("value, seen", [
     ("{logs}::/logs", "/logs/a.log"), ("{logs}", "{logs}/a.log"), ("logs", "/logs/a.log"), ("./logs/", "/logs/a.log"),
-    ("logs::data", "/data/a.log"), ("logs::/", "/a.log"), ("logs::.", "a.log"), (".", "/logs/a.log"), (".::/x/y", "/x/y/logs/a.log"),
+    ("logs::data", "/data/a.log"), ("logs::/", "/a.log"), ("logs::.", "a.log"), (".", "/logs/a.log"),
+    (".::/x/y", "/x/y/logs/a.log"),
     ("logs//", "logs/a.log"), ("logs/.", "/logs/a.log"), ("odd::name", "/name/a.log"), ("odd::name::/x", "/x/a.log"),
 ])
 def test_where_a_directory_is_seen(cli, guest, logs, value, seen):

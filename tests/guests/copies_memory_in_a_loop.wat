@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Copies 32 MiB with one instruction, again and again.
 (module
   (memory (export "memory") 1024)

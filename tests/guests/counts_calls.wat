@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; A reactor: `_initialize` sets the sum to 7, `add` adds to it and returns it, `fail` traps.
 (module
   (memory (export "memory") 1)

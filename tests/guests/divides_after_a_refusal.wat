@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; `divide(n)` asks for more memory than any contract gives, goes on without it, and divides 100 by n.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; `exit(n)` ends the guest with that code.
 (module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

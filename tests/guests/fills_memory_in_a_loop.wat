@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Fills 64 MiB with one instruction, again and again: nothing can stop it but between two of them.
 (module
   (memory (export "memory") 1024)

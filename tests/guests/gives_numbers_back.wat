@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Exports that return what they are given, for each kind of number; `swap` returns two, `nothing` none; `leave` exits.
 (module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Asks for 65535 more pages, 100,000 times, which a limit below 4 GiB must refuse each time; then for one.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Grows its memory page by page until it gets no more, writes a byte to the last page, and ends well.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; `grow(n)` asks for n more table entries: the number before, or -1.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; `grow_then_open(n)` asks n times for far too much memory, then to create a file in its first mount: the errno.
 (module
   (import "wasi_snapshot_preview1" "path_open"

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Traps if any byte of its fresh memory, table or global is not what the module says; then leaves canaries in all.
 (module
   (memory (export "memory") 4)

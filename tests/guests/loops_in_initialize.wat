@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; A reactor whose `_initialize` computes without end.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Grows its memory page by page to 2 MiB and stops with a trap where it gets no more.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; `poll(in, out, n)` polls n subscriptions at `in` with events to `out`: the errno. Subscriptions are zero but for the
 ;; first, which sleeps for 1 ms. `tagged(tag)` and `clocked(clock, flags, timeout)` poll one with these.
 (module

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Loads from the highest address there is.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Calls itself without end.
 (module
   (memory (export "memory") 1)

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Recursion without end: direct, mutual, through a table, and with an out-of-bounds access at the end of a deep one.
 (module
   (type $deeper (func))

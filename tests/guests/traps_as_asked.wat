@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; Each export does one thing that WebAssembly forbids for some of its arguments, and is right for the others.
 (module
   (type $number (func (result i32)))

@@ -1,3 +1,4 @@
+;; SPDX-License-Identifier: Apache-2.0
 ;; A program with a 128-bit vector instruction.
 (module
   (memory (export "memory") 1)
