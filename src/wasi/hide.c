@@ -103,63 +103,60 @@ static const char *component_end(const char *path, const char *end)
     return slash ? slash : end;
 }
 
-/* Whether the components of the pattern match those of [path, path_end), all of them. Remembers the last "**"
- * only, which again is enough. */
-static bool path_matches(const char *pattern, const char *path, const char *path_end)
+/* The end of the shortest part of [path, path_end), from its start, that the pattern matches as a whole; NULL
+ * if there is none. Remembers the last "**" only: what stands between two of them is as long wherever it
+ * matches, so the first place is the best. */
+static const char *anchored_match(const char *pattern, const char *path, const char *path_end)
 {
     const char *pattern_end = pattern + strlen(pattern);
     const char *stars = NULL, *stars_path = NULL;
     while (path < path_end) {
         const char *p_end = component_end(pattern, pattern_end);
         const char *n_end = component_end(path, path_end);
-        if (pattern < pattern_end && p_end - pattern == 2 && memcmp(pattern, "**", 2) == 0) {
-            pattern = stars = p_end < pattern_end ? p_end + 1 : pattern_end;
+        bool any = p_end - pattern == 2 && memcmp(pattern, "**", 2) == 0;
+        bool matched = any || component_matches(pattern, p_end, path, n_end);
+        if (matched && p_end == pattern_end)
+            return n_end;
+        if (any) {
+            pattern = stars = p_end + 1;
             stars_path = path;
-            if (pattern == pattern_end)
-                return true;
-            continue;
-        }
-        if (pattern < pattern_end && component_matches(pattern, p_end, path, n_end)) {
-            pattern = p_end < pattern_end ? p_end + 1 : pattern_end;
+        } else if (matched) {
+            pattern = p_end + 1;
             path = n_end < path_end ? n_end + 1 : path_end;
         } else if (stars) {
             const char *skipped = component_end(stars_path, path_end);
             path = stars_path = skipped < path_end ? skipped + 1 : path_end;
             pattern = stars;
         } else {
-            return false;
+            return NULL;
         }
     }
-    return pattern == pattern_end;
+    return NULL;
 }
 
-static bool prefix_matches(const struct hide_rules *rules, const char *path, const char *end, bool only_other)
+/* The same for a pattern that matches a component wherever it is. */
+static const char *loose_match(const char *pattern, const char *path, const char *path_end)
 {
-    const char *name = memrchr(path, '/', (size_t)(end - path));
-    name = name ? name + 1 : path;
-    for (size_t i = 0; i < rules->n_patterns; i++) {
-        const struct hide_pattern *pattern = &rules->patterns[i];
-        if (pattern->directories_only && only_other)
-            continue;
-        if (pattern->anchored
-                ? path_matches(pattern->text, path, end)
-                : component_matches(pattern->text, pattern->text + strlen(pattern->text), name, end))
-            return true;
+    const char *pattern_end = pattern + strlen(pattern);
+    while (path < path_end) {
+        const char *n_end = component_end(path, path_end);
+        if (component_matches(pattern, pattern_end, path, n_end))
+            return n_end;
+        path = n_end < path_end ? n_end + 1 : path_end;
     }
-    return false;
+    return NULL;
 }
 
+/* What is below something hidden is hidden, so it is enough to know where the first match ends. */
 bool hide_matches(const struct hide_rules *rules, const char *path, enum hide_kind kind)
 {
-    if (!rules || !*path)
-        return false;
     const char *path_end = path + strlen(path);
-    for (const char *end = path; end < path_end;) {
-        end = component_end(end, path_end);
-        if (prefix_matches(rules, path, end, end == path_end && kind == HIDE_OTHER))
+    for (size_t i = 0; rules && i < rules->n_patterns; i++) {
+        const struct hide_pattern *pattern = &rules->patterns[i];
+        const char *end = pattern->anchored ? anchored_match(pattern->text, path, path_end)
+                                            : loose_match(pattern->text, path, path_end);
+        if (end && (end < path_end || kind != HIDE_OTHER || !pattern->directories_only))
             return true;
-        if (end < path_end)
-            end++;
     }
     return false;
 }

@@ -50,6 +50,9 @@ static void an_anchored_pattern_matches_from_the_root(void **state)
     assert_true(hidden("**/c", "a/b/c", HIDE_OTHER));
     assert_true(hidden("a/**", "a/b", HIDE_OTHER));
     assert_false(hidden("a/**", "a", HIDE_DIRECTORY));
+    assert_true(hidden("**/a/b/**/c/d", "a/a/b/c/c/d/e", HIDE_OTHER));
+    assert_false(hidden("**/a/b/**/c/d", "a/a/c/b/c/d", HIDE_OTHER));
+    assert_true(hidden("**/**/c", "c/d", HIDE_OTHER));
 }
 
 static void a_trailing_slash_means_directories(void **state)
@@ -61,6 +64,12 @@ static void a_trailing_slash_means_directories(void **state)
     assert_false(hidden("private/", "private", HIDE_OTHER));
     assert_true(hidden("private/", "private/file", HIDE_OTHER));
     assert_true(hidden("/a/private/", "a/private/file", HIDE_OTHER));
+    assert_false(hidden("/a/private/", "a/private", HIDE_OTHER));
+    assert_true(hidden("private/", "private/private", HIDE_OTHER));
+    assert_true(hidden("**/private/", "private/private", HIDE_OTHER));
+    assert_false(hidden("a/**/", "a/b", HIDE_OTHER));
+    assert_true(hidden("a/**/", "a/b", HIDE_DIRECTORY));
+    assert_true(hidden("a/**/", "a/b/c", HIDE_OTHER));
 }
 
 static void wildcards_match_as_in_a_shell(void **state)
