@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 import host_calls as h
-from conftest import SOON_S, Swapping
 from host_calls import WITH_A_PATH, errnos
+from visits import SOON_S, Swapping
 
 MIB = 1 << 20
 

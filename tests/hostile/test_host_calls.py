@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import host_calls as h
-from conftest import EXIT_TRAP, EXIT_WALL
+from visits import EXIT_TRAP, EXIT_WALL
 
 NS_PER_S = 1_000_000_000
 FUNCTIONS_DEF = Path(__file__).resolve().parents[2] / "src" / "wasi" / "wasi_functions.def"

@@ -2,7 +2,7 @@
 """What a module asks for and offers when an instance is made of it."""
 import pytest
 
-from conftest import EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
+from visits import EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
 
 
 def refused(done, *words):

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory, tables, stacks, and the faults of computing."""
-import re
-
 import pytest
 
-from conftest import EXIT_LIMIT, EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
+from visits import EXIT_LIMIT, EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
 
 MIB = 1 << 20
 PAGE = 65536
@@ -127,9 +125,6 @@ def test_a_fault_far_down_the_stack_is_a_trap(visit, guest):
             assert "memory" in done.messages, done.messages
             deep = middle
     assert deep > 1000
-
-
-NUMBERS = re.compile(rb"-?\d+\n")
 
 
 @pytest.mark.parametrize("export, argument", [

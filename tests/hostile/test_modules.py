@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 import wasm_bytes as w
-from conftest import EXIT_LIMIT, EXIT_NOT_FOUND, EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
+from visits import EXIT_LIMIT, EXIT_NOT_FOUND, EXIT_REFUSED, EXIT_TRAP, EXIT_WALL, SOON_S
 
 
 def refused(done, *words):

@@ -8,8 +8,8 @@ import os
 import pytest
 
 import host_calls as h
-from conftest import Swapping
 from host_calls import WITH_A_PATH, errnos
+from visits import Swapping
 
 
 # ---- Paths as text -------------------------------------------------------------------------------------------------

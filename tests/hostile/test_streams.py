@@ -10,7 +10,7 @@ import time
 import pytest
 
 import host_calls as h
-from conftest import EXIT_LIMIT, EXIT_TRAP, EXIT_WALL, SOON_S
+from visits import EXIT_LIMIT, EXIT_TRAP, EXIT_WALL, SOON_S
 
 MIB = 1 << 20
 LETTERS = bytes(range(97, 123)) * (1_000_000 // 26 + 1)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import EXIT_LIMIT, EXIT_TRAP, EXIT_WALL, SOON_S
+from visits import EXIT_LIMIT, EXIT_TRAP, EXIT_WALL, SOON_S
 
 NS_PER_S = 1_000_000_000
 
