@@ -183,7 +183,7 @@ int call_path_open(struct call *call)
     cleanup_close int fd = -1;
     struct open_request request;
     uint8_t *result;
-    uint32_t number;
+    uint32_t number = 0;
     int r = guest_range(call, "the result", call_u32(call, 8), 4, 4, &result);
     if (!r)
         r = import_request(call, &request);
