@@ -4,6 +4,7 @@
  * everything that it gets to see is compared, byte by byte.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,12 @@
 #include "wasi/test_guest.h"
 
 static const char *const patterns[] = {"*.key", "private/", "/anchored/hid", "/anchored/hiddir/"};
+
+static const char *below(const struct test_guest *g, const char *name, char path[static 192])
+{
+    snprintf(path, 192, "%s/%s", g->root, name);
+    return path;
+}
 
 /* Guests see the same in both trees; the links to hidden things are the owner's. */
 static void start(struct test_guest *g, bool with_hidden, const struct test_setup *other)
@@ -31,6 +38,8 @@ static void start(struct test_guest *g, bool with_hidden, const struct test_setu
     host_directory(g, "anchored");
     host_file(g, "anchored/other", "ccc");
     host_directory(g, "empty");
+    host_directory(g, "closed");
+    assert_int_equal(fchmodat(AT_FDCWD, below(g, "closed", (char[192]){0}), 0, 0), 0);
     host_symlink(g, "dir", "link");
     host_symlink(g, "x.key", "to_key");
     host_symlink(g, "private", "to_private");
@@ -63,6 +72,10 @@ static const char *const paths[] = {
     "x.key/..",
     "x.key/below",
     "dir/../x.key",
+    "a.txt/../x.key",
+    "a.txt/./../x.key",
+    "dir/b.txt/../../x.key",
+    "closed/../x.key",
     "X.KEY",
     "s.key",
     "s.key/",
@@ -326,6 +339,86 @@ static void a_name_that_looks_deleted_is_hidden_by_its_real_name(void **state)
     test_guest_end(&g);
 }
 
+static void append(char path[static PATH_MAX], const char *piece, int n_times)
+{
+    for (size_t length = strlen(path); n_times > 0; n_times--, length += strlen(piece))
+        assert_true(snprintf(path + length, PATH_MAX - length, "%s", piece) < (int)(PATH_MAX - length));
+}
+
+/* Text that is longer than a path can be once the link in it is followed. */
+static void a_link_that_is_too_long_to_be_looked_through_leads_nowhere(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"in.txt", "in.txt/x", "../a.txt", "."};
+    for (int with_hidden = 0; with_hidden < 2; with_hidden++) {
+        struct test_guest g;
+        char path[PATH_MAX] = "";
+        start(&g, with_hidden, &(struct test_setup){.writable = true});
+        append(path, "./", 1400);
+        append(path, "private", 1);
+        assert_int_equal(guest_symlink(&g, path, 3, "long"), 0);
+        assert_int_equal(guest_stat(&g, 3, 1, "long"), ERRNO_NOENT);
+        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+            snprintf(path, sizeof path, "long/");
+            append(path, "./", 1400);
+            append(path, ends[i], 1);
+            assert_int_equal(guest_stat(&g, 3, 1, path), ERRNO_LOOP);
+        }
+        test_guest_end(&g);
+    }
+}
+
+static void a_lookup_takes_a_limited_number_of_steps(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    char path[PATH_MAX] = "";
+    start(&g, true, &(struct test_setup){.writable = true});
+    append(path, "dir/../", 128);
+    assert_int_equal(guest_stat(&g, 3, 0, path), 0);
+    append(path, "dir", 1);
+    assert_int_equal(guest_stat(&g, 3, 0, path), ERRNO_NAMETOOLONG);
+    /* The steps that links add count too. */
+    path[0] = '\0';
+    for (int i = 0; i < 100; i++) {
+        append(path, i ? "/1" : "1", 1);
+        assert_int_equal(guest_mkdir(&g, 3, path), 0);
+    }
+    assert_int_equal(guest_symlink(&g, path, 3, "down"), 0);
+    path[0] = '\0';
+    append(path, "down/", 1);
+    append(path, "../", 99);
+    assert_int_equal(guest_stat(&g, 3, 0, path), 0);
+    append(path, "../down", 1);
+    assert_int_equal(guest_stat(&g, 3, 0, path), 0);
+    assert_int_equal(guest_stat(&g, 3, 1, path), ERRNO_LOOP);
+    test_guest_end(&g);
+}
+
+/* /proc is one on every host. */
+static void a_hidden_mount_point_of_the_host_is_hidden(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    struct wasi_mounts *mounts;
+    struct wasi_context *context;
+    size_t failed;
+    static const char *const none[] = {NULL}, *const hide[] = {"/proc/"};
+    struct wasi_mount_options mount = {
+        .guest = "/", .host = "/", .descriptor = -1, .hide = hide, .n_hide = 1};
+    test_guest_start(&g, &(struct test_setup){0});
+    assert_int_equal(wasi_mounts_new(&mount, 1, &mounts, &failed), 0);
+    assert_int_equal(
+        wasi_context_new(&(struct wasi_options){.args = none, .env = none, .mounts = mounts}, &context), 0);
+    wasi_context_free(g.context);
+    g.context = context;
+    assert_int_equal(guest_stat(&g, 3, 0, "proc"), ERRNO_NOENT);
+    assert_int_equal(guest_stat(&g, 3, 0, "proc/"), ERRNO_NOENT);
+    assert_int_equal(guest_stat(&g, 3, 0, "proc/self"), ERRNO_NOENT);
+    wasi_mounts_unref(mounts);
+    test_guest_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +429,9 @@ int main(void)
         cmocka_unit_test(a_file_that_becomes_hidden_while_a_directory_is_open_is_hidden),
         cmocka_unit_test(the_root_can_be_moved_by_the_host),
         cmocka_unit_test(a_name_that_looks_deleted_is_hidden_by_its_real_name),
+        cmocka_unit_test(a_link_that_is_too_long_to_be_looked_through_leads_nowhere),
+        cmocka_unit_test(a_lookup_takes_a_limited_number_of_steps),
+        cmocka_unit_test(a_hidden_mount_point_of_the_host_is_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
