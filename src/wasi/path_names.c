@@ -228,15 +228,16 @@ int call_path_readlink(struct call *call)
 /* What may not move: a link that leads up, and a directory on a mount whose hidden names depend on where they
  * are. */
 static int check_move(struct call *call, const struct target *source, const struct place *from,
-                      const struct place *to, struct stat *ret_status)
+                      const struct place *to)
 {
     const struct mount *mount = source->directory->mount;
-    int r = place_status(from, ret_status);
+    struct stat status;
+    int r = place_status(from, &status);
     if (r)
         return r;
-    if (!S_ISDIR(ret_status->st_mode))
+    if (!S_ISDIR(status.st_mode))
         return from->directory || to->directory ? ERRNO_NOTDIR
-               : S_ISLNK(ret_status->st_mode)   ? check_existing_link(call, mount, from)
+               : S_ISLNK(status.st_mode)        ? check_existing_link(call, mount, from)
                                                 : 0;
     if (!hide_has_anchors(mount->hide))
         return 0;
@@ -249,15 +250,14 @@ static int check_move(struct call *call, const struct target *source, const stru
     return ERRNO_NOTCAPABLE;
 }
 
-static int move(struct mount *mount, const struct place *from, const struct place *to,
-                const struct stat *moved)
+static int move(struct mount *mount, const struct place *from, const struct place *to)
 {
-    struct stat replaced;
+    struct stat moved, replaced;
     quota_guard quota = quota_lock(&mount->quota);
-    bool replaces = quota && place_status(to, &replaced) == 0;
+    bool replaces = quota && place_status(from, &moved) == 0 && place_status(to, &replaced) == 0;
     int r = failure(renameat(from->parent, from->name, to->parent, to->name));
     /* Two names of one file: rename(2) then does nothing. */
-    bool same = replaces && replaced.st_dev == moved->st_dev && replaced.st_ino == moved->st_ino;
+    bool same = replaces && replaced.st_dev == moved.st_dev && replaced.st_ino == moved.st_ino;
     if (!r && replaces && !same)
         quota_entry_removed(quota, &replaced);
     return r;
@@ -267,7 +267,6 @@ int call_path_rename(struct call *call)
 {
     cleanup_place struct place from = PLACE_NONE, to = PLACE_NONE;
     struct target source, target;
-    struct stat status;
     int r = import_target(call, 0, 1, RIGHTS_PATH_RENAME_SOURCE, &source);
     if (!r)
         r = import_target(call, 3, 4, RIGHTS_PATH_RENAME_TARGET, &target);
@@ -278,6 +277,6 @@ int call_path_rename(struct call *call)
     if (!r)
         r = resolve_place(call, target.directory, &target.path, PLACE_NEW, ERRNO_BUSY, &to);
     if (!r)
-        r = check_move(call, &source, &from, &to, &status);
-    return r ? r : move(source.directory->mount, &from, &to, &status);
+        r = check_move(call, &source, &from, &to);
+    return r ? r : move(source.directory->mount, &from, &to);
 }

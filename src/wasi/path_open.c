@@ -131,15 +131,23 @@ static int open_or_create(struct call *call, const struct open_request *request,
     return ERRNO_NOENT;
 }
 
-static int truncate_opened(struct mount *mount, int fd)
+/* Known to the quota first: what another guest has unlinked since it was opened is refused before any effect.
+ */
+static int take_file(struct mount *mount, int fd, bool truncate)
 {
     struct stat status;
     quota_guard quota = quota_lock(&mount->quota);
     if (quota && fstat(fd, &status) < 0)
         return guest_errno(errno);
-    if (ftruncate(fd, 0) < 0)
-        return guest_errno(errno);
-    if (quota)
+    int r = quota_file_opened(quota, fd);
+    if (r)
+        return guest_errno(r);
+    if (truncate && ftruncate(fd, 0) < 0) {
+        r = guest_errno(errno);
+        quota_file_closing(quota, fd);
+        return r;
+    }
+    if (truncate && quota)
         quota_resized(quota, (uint64_t)status.st_size, 0);
     return 0;
 }
@@ -155,16 +163,9 @@ static int adopt(struct call *call, const struct open_request *request, int *fd,
         return ERRNO_NOTCAPABLE;
     bool directory = S_ISDIR(status.st_mode);
     enum descriptor_kind kind = directory ? DESCRIPTOR_DIRECTORY : DESCRIPTOR_FILE;
-    if (request->oflags & OFLAGS_TRUNC) {
-        int r = truncate_opened(mount, *fd);
-        if (r)
-            return r;
-    }
-    if (!directory) {
-        quota_guard quota = quota_lock(&mount->quota);
-        if (!quota_file_opened(quota, *fd))
-            return ERRNO_NOMEM;
-    }
+    int r = directory ? 0 : take_file(mount, *fd, request->oflags & OFLAGS_TRUNC);
+    if (r)
+        return r;
     struct descriptor descriptor = {
         .kind = (uint8_t)kind,
         .flags = (uint16_t)request->fdflags,

@@ -80,27 +80,31 @@ void quota_entry_removed(struct quota *quota, const struct stat *status)
         quota_refund(quota, (uint64_t)status->st_size);
 }
 
-bool quota_file_opened(struct quota *quota, int fd)
+int quota_file_opened(struct quota *quota, int fd)
 {
     struct stat status;
-    if (!quota || fstat(fd, &status) < 0)
-        return true;
+    if (!quota)
+        return 0;
+    if (fstat(fd, &status) < 0)
+        return -errno;
     struct quota_open_file *file = find_open(quota, &status);
     if (file) {
         file->n_open++;
-        return true;
+        return 0;
     }
+    if (status.st_nlink == 0)
+        return -ENOENT;
     if (quota->n_open_files == quota->capacity) {
         size_t capacity = quota->capacity ? quota->capacity * 2 : 8;
         void *grown = reallocarray(quota->open_files, capacity, sizeof *quota->open_files);
         if (!grown)
-            return false;
+            return -ENOMEM;
         quota->open_files = grown;
         quota->capacity = capacity;
     }
     quota->open_files[quota->n_open_files++] =
         (struct quota_open_file){.device = status.st_dev, .inode = status.st_ino, .n_open = 1};
-    return true;
+    return 0;
 }
 
 void quota_file_closing(struct quota *quota, int fd)

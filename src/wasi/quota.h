@@ -58,8 +58,10 @@ void quota_resized(struct quota *quota, uint64_t old_bytes, uint64_t new_bytes);
 /* An entry is gone whose status was `status` just before. */
 void quota_entry_removed(struct quota *quota, const struct stat *status);
 
-/* A guest has opened, is about to close, that file. false: no memory. */
-bool quota_file_opened(struct quota *quota, int fd);
+/* A guest has opened that file. 0, -ENOMEM, or -ENOENT if it has lost its last name since, whereupon its size
+ * was refunded: it must not be used. */
+int quota_file_opened(struct quota *quota, int fd);
+/* A guest is about to close it. */
 void quota_file_closing(struct quota *quota, int fd);
 
 #endif

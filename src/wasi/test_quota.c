@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The quota of a writable mount, to the byte. */
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -259,6 +263,71 @@ static void guests_that_race_on_one_file_gain_nothing(void **state)
     test_guest_end(&g);
 }
 
+struct opener {
+    struct test_guest guest;
+    atomic_bool stop;
+};
+
+static void *open_and_close(void *argument)
+{
+    struct opener *opener = argument;
+    uint32_t fd;
+    while (!atomic_load(&opener->stop))
+        if (guest_open(&opener->guest, 3, "f", 0, RIGHTS_FD_READ, &fd) == 0)
+            guest_call(&opener->guest, fd_close, fd);
+    return NULL;
+}
+
+static void a_file_that_is_unlinked_while_another_guest_opens_it_is_refunded_once(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    struct opener *opener = calloc(1, sizeof *opener);
+    pthread_t thread;
+    uint32_t fd, written;
+    assert_non_null(opener);
+    test_guest_start(&g, &limited);
+    opener->guest = g;
+    opener->guest.context = test_guest_second_context(&g);
+    opener->guest.memory.data = calloc(1, GUEST_MEMORY_SIZE);
+    assert_non_null(opener->guest.memory.data);
+    assert_int_equal(guest_open(&g, 3, "kept", OFLAGS_CREAT, ALL_RIGHTS, &fd), 0);
+    assert_int_equal(write_bytes(&g, fd, 7 * ENTRY, &written), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_and_close, opener), 0);
+    for (int i = 0; i < 20 * ROUNDS; i++) {
+        if (guest_open(&g, 3, "f", OFLAGS_CREAT, ALL_RIGHTS, &fd))
+            continue;
+        guest_call(&g, fd_filestat_set_size, fd, ENTRY);
+        guest_call(&g, fd_close, fd);
+        assert_int_equal(guest_unlink(&g, 3, "f"), 0);
+    }
+    atomic_store(&opener->stop, true);
+    pthread_join(thread, NULL);
+    wasi_context_free(opener->guest.context);
+    free(opener->guest.memory.data);
+    free(opener);
+    assert_int_equal(left(&g), LIMIT - 8 * ENTRY);
+    test_guest_end(&g);
+}
+
+static void a_file_without_a_name_is_not_taken_for_one_that_is_charged(void **state)
+{
+    (void)state;
+    char name[] = "/tmp/berth-quota-XXXXXX";
+    struct quota quota;
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    assert_int_equal(quota_init(&quota, LIMIT), 0);
+    assert_int_equal(quota_file_opened(&quota, fd), 0);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(quota_file_opened(&quota, fd), 0); /* is open already: not refunded yet */
+    quota_file_closing(&quota, fd);
+    quota_file_closing(&quota, fd);
+    assert_int_equal(quota_file_opened(&quota, fd), -ENOENT);
+    quota_done(&quota);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +339,8 @@ int main(void)
         cmocka_unit_test(replacing_by_rename_gives_back_what_was_replaced),
         cmocka_unit_test(what_was_there_before_is_refunded_but_not_below_zero),
         cmocka_unit_test(guests_that_race_on_one_file_gain_nothing),
+        cmocka_unit_test(a_file_that_is_unlinked_while_another_guest_opens_it_is_refunded_once),
+        cmocka_unit_test(a_file_without_a_name_is_not_taken_for_one_that_is_charged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
