@@ -92,7 +92,7 @@ bool compiler_remembers(struct compiler *compiler, const uint8_t *sha256, struct
 
 void compiler_remember(struct compiler *compiler, const uint8_t *sha256, const char *why)
 {
-    char *copy = strdup(why);
+    char *copy = why ? strdup(why) : NULL;
     if (!copy)
         return;
     pthread_mutex_lock(&compiler->lock);
