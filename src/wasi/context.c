@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "wasi/listing.h"
 #include "wasi/random.h"
 
 enum { SPARE_DESCRIPTORS = 2 };
@@ -75,7 +74,6 @@ void wasi_context_free(struct wasi_context *context)
     for (uint32_t i = 0; i < context->table_size; i++)
         if (context->table[i].kind != DESCRIPTOR_FREE)
             descriptor_close(context, &context->table[i]);
-    listing_forget(context, NULL);
     if (context->table != context->first_table)
         free(context->table);
     wasi_mounts_unref(context->mounts);

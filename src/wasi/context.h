@@ -11,8 +11,6 @@
 #include "wasi/descriptor.h"
 #include "wasi/wasi.h"
 
-struct listing;
-
 /* What a call keeps between WASI_WAIT or WASI_YIELD and its repetition. */
 struct pending_call {
     bool active;
@@ -40,7 +38,7 @@ struct wasi_context {
     uint64_t random_state[4];
     uint64_t virtual_ns;        /* deterministic: time since the start */
     uint64_t monotonic_base_ns; /* what the guest's monotonic clock starts from; 0: not read yet */
-    struct listing *listing;    /* deterministic: the directory read last, sorted */
+    size_t listed_entries;      /* deterministic: in the listings of all descriptors */
     char fault[160];
 
     struct descriptor *table; /* `first_table`, or allocated */

@@ -85,7 +85,6 @@ static int grow_table(struct wasi_context *context)
     if (!table)
         return ERRNO_NOMEM;
     memcpy(table, context->table, context->table_size * sizeof *table);
-    listing_forget(context, NULL);
     if (context->table != context->first_table)
         free(context->table);
     context->table = table;
@@ -142,7 +141,6 @@ void descriptor_move(struct wasi_context *context, struct descriptor *from, stru
     if (from == to)
         return;
     release(context, to);
-    listing_forget(context, from);
     *to = *from;
     *from = (struct descriptor){.kind = DESCRIPTOR_FREE, .fd = -1, .listing_fd = -1};
 }

@@ -20,14 +20,17 @@ enum descriptor_kind { DESCRIPTOR_FREE, DESCRIPTOR_STREAM, DESCRIPTOR_FILE, DESC
 
 enum { FIRST_DESCRIPTOR = 3 };
 
+struct listing;
+
 struct descriptor {
     uint8_t kind;
     uint8_t stream; /* 0 to 2; stays when the descriptor is renumbered */
     bool preopen;
-    uint16_t flags;      /* the guest's fdflags */
-    int fd;              /* the host's; of a preopen it is the mount's and not closed */
-    int listing_fd;      /* of a preopen: its own open directory for fd_readdir, or -1 */
-    struct mount *mount; /* NULL for streams */
+    uint16_t flags;          /* the guest's fdflags */
+    int fd;                  /* the host's; of a preopen it is the mount's and not closed */
+    int listing_fd;          /* of a preopen: its own open directory for fd_readdir, or -1 */
+    struct mount *mount;     /* NULL for streams */
+    struct listing *listing; /* of a directory in deterministic mode, or NULL */
     uint64_t rights_base;
     uint64_t rights_inheriting;
 };

@@ -98,14 +98,14 @@ static uint64_t hashed_inode(const struct mount *mount, int fd, const char *name
     return strcmp(name, "..") == 0 ? 0 : filestat_hashed_inode(mount, fd, name);
 }
 
-static int fill_sorted(struct call *call, const struct descriptor *owner, int fd, uint64_t cookie,
+static int fill_sorted(struct call *call, struct descriptor *owner, int fd, uint64_t cookie,
                        struct entry_buffer *buffer)
 {
     static const char *const dots[] = {".", ".."};
-    const struct listing *listing = cookie ? listing_of(call->context, owner) : NULL;
-    int r = listing ? 0 : listing_read(call->context, owner, fd, &listing);
+    int r = cookie && owner->listing ? 0 : listing_read(call->context, owner, fd);
     if (r)
         return r;
+    const struct listing *listing = owner->listing;
     for (uint64_t i = cookie; i < listing->n_entries + 2; i++) {
         const struct listing_entry *found = i < 2 ? NULL : &listing->entries[i - 2];
         struct directory_entry entry = {

@@ -51,42 +51,47 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int listing_read(struct wasi_context *context, const struct descriptor *owner, int fd,
-                 const struct listing **ret)
+/* Makes room for a listing in the context. */
+static void forget_others(struct wasi_context *context, const struct listing *listing)
+{
+    if (context->listed_entries + listing->n_entries <= LISTING_ENTRIES_MAX)
+        return;
+    for (uint32_t i = 0; i < context->table_size; i++)
+        listing_forget(context, &context->table[i]);
+}
+
+int listing_read(struct wasi_context *context, struct descriptor *descriptor, int fd)
 {
     cleanup(listing_free_cleanup) struct listing *listing = calloc(1, sizeof *listing);
     struct directory directory;
     struct directory_entry entry;
-    listing_forget(context, NULL);
+    listing_forget(context, descriptor);
     if (!listing)
         return ERRNO_NOMEM;
-    int r = directory_start(&directory, owner->mount, fd, 0);
+    int r = directory_start(&directory, descriptor->mount, fd, 0);
     while (!r) {
         r = directory_next(&directory, &entry);
         if (r || (!entry.name && !entry.next))
             break;
         if (entry.name && !is_dots(entry.name))
             r = listing_add(listing, entry.name, entry.filetype);
+        forget_others(context, listing);
     }
     directory_done(&directory);
     if (r)
         return r;
     if (listing->n_entries)
         qsort(listing->entries, listing->n_entries, sizeof listing->entries[0], compare_names);
-    listing->owner = owner;
-    *ret = context->listing = take_ptr(listing);
+    context->listed_entries += listing->n_entries;
+    descriptor->listing = take_ptr(listing);
     return 0;
 }
 
-const struct listing *listing_of(const struct wasi_context *context, const struct descriptor *owner)
+void listing_forget(struct wasi_context *context, struct descriptor *descriptor)
 {
-    return context->listing && context->listing->owner == owner ? context->listing : NULL;
-}
-
-void listing_forget(struct wasi_context *context, const struct descriptor *owner)
-{
-    if (!context->listing || (owner && context->listing->owner != owner))
+    if (!descriptor->listing)
         return;
-    listing_free(context->listing);
-    context->listing = NULL;
+    context->listed_entries -= descriptor->listing->n_entries;
+    listing_free(descriptor->listing);
+    descriptor->listing = NULL;
 }

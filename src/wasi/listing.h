@@ -2,8 +2,10 @@
 /*
  * A directory's entries, sorted by the bytes of their names: what fd_readdir shows in deterministic mode.
  *
- * A context keeps one, that of the directory read last, so that a guest with many open directories cannot
- * make the host hold them all.
+ * It stays with its descriptor until the directory is read from its start again, because a cookie is the
+ * number of an entry: a guest that removes what it lists would otherwise skip what moves up. A guest with
+ * many open directories cannot make the host hold them all: beyond LISTING_ENTRIES_MAX entries in a context
+ * the listings of its other descriptors are dropped, and read again when they are asked for.
  */
 #ifndef BERTH_WASI_LISTING_H
 #define BERTH_WASI_LISTING_H
@@ -18,21 +20,16 @@ struct listing_entry {
 };
 
 struct listing {
-    const struct descriptor *owner; /* only compared */
-    size_t n_entries;               /* without "." and ".." */
+    size_t n_entries; /* without "." and ".." */
     size_t capacity;
     struct listing_entry *entries;
 };
 
-/* Reads the directory that `fd` has open, without what is hidden. 0, or the guest's errno; ERRNO_OVERFLOW for
- * more than LISTING_ENTRIES_MAX entries. The listing is the context's. */
-int listing_read(struct wasi_context *context, const struct descriptor *owner, int fd,
-                 const struct listing **ret);
+/* Reads what `fd` has open, without what is hidden, into descriptor->listing. 0, or the guest's errno;
+ * ERRNO_OVERFLOW for more than LISTING_ENTRIES_MAX entries. */
+int listing_read(struct wasi_context *context, struct descriptor *descriptor, int fd);
 
-/* The listing of that descriptor, or NULL. */
-const struct listing *listing_of(const struct wasi_context *context, const struct descriptor *owner);
-
-/* Drops the listing if it is that descriptor's; NULL: whosever it is. */
-void listing_forget(struct wasi_context *context, const struct descriptor *owner);
+/* Drops the listing of the descriptor, if it has one. */
+void listing_forget(struct wasi_context *context, struct descriptor *descriptor);
 
 #endif

@@ -249,6 +249,83 @@ static void a_directory_full_of_hidden_entries_is_read_in_turns_too(void **state
     test_guest_end(&g);
 }
 
+/* As "rm -r" does it: a piece is read, its directories are emptied first, and reading goes on. */
+static uint32_t remove_tree(struct test_guest *g, uint32_t dirfd, const char *name)
+{
+    uint8_t piece[128];
+    uint32_t fd, used, r;
+    uint64_t cookie = 0;
+    assert_int_equal(guest_open(g, dirfd, name, OFLAGS_DIRECTORY, RIGHTS_OF_DIRECTORY, &fd), 0);
+    do {
+        assert_int_equal(guest_call(g, fd_readdir, fd, AT_BUFFER, sizeof piece, cookie, AT_RESULT), 0);
+        used = guest_result_u32(g);
+        memcpy(piece, g->memory.data + AT_BUFFER, used);
+        for (uint32_t at = 0, length; at + DIRENT_SIZE <= used; at += DIRENT_SIZE + length) {
+            char entry[64] = "";
+            length = load_u32(piece + at + DIRENT_NAMLEN);
+            if (at + DIRENT_SIZE + length > used)
+                break;
+            cookie = load_u64(piece + at + DIRENT_NEXT);
+            memcpy(entry, piece + at + DIRENT_SIZE, length);
+            if (entry[0] != '.')
+                r = piece[at + DIRENT_TYPE] == FILETYPE_DIRECTORY ? remove_tree(g, fd, entry)
+                                                                  : guest_unlink(g, fd, entry);
+            else
+                r = 0;
+            assert_int_equal(r, 0);
+        }
+    } while (used == sizeof piece);
+    assert_int_equal(guest_call(g, fd_close, fd), 0);
+    return guest_rmdir(g, dirfd, name);
+}
+
+static void a_tree_can_be_removed_while_it_is_listed(void **state)
+{
+    (void)state;
+    static const struct test_setup *const setups[] = {&writable, &deterministic};
+    for (int s = 0; s < 2; s++) {
+        struct test_guest g;
+        char name[32];
+        test_guest_start(&g, setups[s]);
+        host_directory(&g, "tree");
+        for (int i = 0; i < 60; i++) {
+            snprintf(name, sizeof name, "tree/%02d", i / 3);
+            if (i % 3 == 0)
+                host_directory(&g, name);
+            snprintf(name, sizeof name, "tree/%02d/%d", i / 3, i);
+            host_file(&g, name, "");
+        }
+        assert_int_equal(remove_tree(&g, 3, "tree"), 0);
+        assert_false(host_exists(&g, "tree"));
+        test_guest_end(&g);
+    }
+}
+
+static void listings_beyond_the_limit_are_read_again(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    uint32_t fds[8];
+    char names[256];
+    test_guest_start(&g, &deterministic);
+    host_directory(&g, "a");
+    for (int i = 0; i < 10000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "a/%d", i);
+        host_file(&g, name, "");
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(guest_open(&g, 3, "a", 0, RIGHTS_FD_READDIR, &fds[i]), 0);
+        assert_int_equal(guest_call(&g, fd_readdir, fds[i], AT_BUFFER, 128, 0, AT_RESULT), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(guest_call(&g, fd_readdir, fds[i], AT_BUFFER, 128, 10001, AT_RESULT), 0);
+        assert_int_equal(guest_result_u32(&g), DIRENT_SIZE + strlen("9999"));
+    }
+    assert_int_equal(guest_list(&g, 3, 128, names, sizeof names), 0);
+    test_guest_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +339,8 @@ int main(void)
         cmocka_unit_test(names_that_are_no_text_are_left_out),
         cmocka_unit_test(a_large_directory_is_read_in_turns_with_others),
         cmocka_unit_test(a_directory_full_of_hidden_entries_is_read_in_turns_too),
+        cmocka_unit_test(a_tree_can_be_removed_while_it_is_listed),
+        cmocka_unit_test(listings_beyond_the_limit_are_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
