@@ -7,7 +7,6 @@
 #include "wasi/guest_clock.h"
 #include "wasi/guest_memory.h"
 
-#define COARSE_NS        NS_PER_MS
 #define MONOTONIC_FIRST  NS_PER_S
 #define VIRTUAL_STEP_NS  NS_PER_US
 #define VIRTUAL_EPOCH_NS (UINT64_C(946684800) * NS_PER_S) /* 2000-01-01T00:00:00Z */
@@ -19,6 +18,11 @@ int guest_clock_check(const struct wasi_context *context, uint32_t clock_id)
     if (clock_id >= CLOCKID_PROCESS_CPUTIME_ID || context->clock == WASI_CLOCK_NONE)
         return ERRNO_NOTSUP;
     return 0;
+}
+
+uint64_t guest_clock_grain_ns(const struct wasi_context *context)
+{
+    return context->clock == WASI_CLOCK_FINE ? 1 : NS_PER_MS;
 }
 
 uint64_t guest_clock_exact_ns(struct wasi_context *context, uint32_t clock_id)
@@ -54,8 +58,8 @@ int call_clock_res_get(struct call *call)
         r = require_clock(call, call_u32(call, 0));
     if (r)
         return r;
-    uint64_t exact = call->context->deterministic ? VIRTUAL_STEP_NS : 1;
-    store_u64(result, call->context->clock == WASI_CLOCK_COARSE ? COARSE_NS : exact);
+    uint64_t grain = guest_clock_grain_ns(call->context);
+    store_u64(result, grain == 1 && call->context->deterministic ? VIRTUAL_STEP_NS : grain);
     return 0;
 }
 
@@ -71,6 +75,6 @@ int call_clock_time_get(struct call *call)
     if (context->deterministic)
         context->virtual_ns = saturating_add_u64(context->virtual_ns, VIRTUAL_STEP_NS);
     uint64_t now = guest_clock_exact_ns(context, call_u32(call, 0));
-    store_u64(result, context->clock == WASI_CLOCK_COARSE ? now - now % COARSE_NS : now);
+    store_u64(result, now - now % guest_clock_grain_ns(context));
     return 0;
 }

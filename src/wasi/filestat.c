@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "wasi/denial.h"
+#include "wasi/guest_clock.h"
 #include "wasi/guest_errno.h"
 #include "wasi/guest_memory.h"
 #include "wasi/resolve.h"
@@ -52,13 +53,15 @@ uint64_t filestat_hashed_inode(const struct mount *mount, int fd, const char *na
     return name ? hashed(hashed(hash, "/"), name) : hash;
 }
 
-static uint64_t timestamp_ns(const struct timespec *time)
+/* As coarse as the guest's clock, which a file that the guest writes would otherwise be a finer one than. */
+static uint64_t timestamp_ns(const struct wasi_context *context, const struct timespec *time)
 {
-    if (time->tv_sec < 0)
+    if (time->tv_sec < 0 || context->deterministic)
         return 0;
     if ((uint64_t)time->tv_sec > UINT64_MAX / NS_PER_S - 1)
         return UINT64_MAX;
-    return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
+    uint64_t exact = (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
+    return exact - exact % guest_clock_grain_ns(context);
 }
 
 int filestat_store(const struct wasi_context *context, const struct mount *mount, int fd, uint8_t *record)
@@ -68,7 +71,6 @@ int filestat_store(const struct wasi_context *context, const struct mount *mount
         return guest_errno(errno);
     bool directory = S_ISDIR(status.st_mode);
     bool vague = directory && (mount->hide || context->deterministic);
-    bool timeless = context->deterministic;
     uint64_t inode = context->deterministic ? filestat_hashed_inode(mount, fd, NULL) : status.st_ino;
     memset(record, 0, FILESTAT_SIZE);
     store_u64(record + FILESTAT_DEV, mount->index + 1ULL);
@@ -76,9 +78,9 @@ int filestat_store(const struct wasi_context *context, const struct mount *mount
     store_u8(record + FILESTAT_FILETYPE, (uint8_t)filetype_of_mode(status.st_mode));
     store_u64(record + FILESTAT_NLINK, vague ? 1 : status.st_nlink);
     store_u64(record + FILESTAT_LENGTH, vague ? 0 : (uint64_t)status.st_size);
-    store_u64(record + FILESTAT_ATIM, timeless ? 0 : timestamp_ns(&status.st_atim));
-    store_u64(record + FILESTAT_MTIM, timeless ? 0 : timestamp_ns(&status.st_mtim));
-    store_u64(record + FILESTAT_CTIM, timeless ? 0 : timestamp_ns(&status.st_ctim));
+    store_u64(record + FILESTAT_ATIM, timestamp_ns(context, &status.st_atim));
+    store_u64(record + FILESTAT_MTIM, timestamp_ns(context, &status.st_mtim));
+    store_u64(record + FILESTAT_CTIM, timestamp_ns(context, &status.st_ctim));
     return 0;
 }
 

@@ -3,9 +3,9 @@
  * What a guest sees of a file's attributes.
  *
  * The device is the number of the mount, counted from 1 (0 is for streams). In deterministic mode, where the
- * host must not show, the inode is a hash of the guest path and times are 0. Size and link count of a
- * directory tell how many entries it has: where entries are hidden, and in deterministic mode, they are 0
- * and 1.
+ * host must not show, the inode is a hash of the guest path and times are 0; otherwise times are rounded down
+ * as the guest's clock is. Size and link count of a directory tell how many entries it has: where entries are
+ * hidden, and in deterministic mode, they are 0 and 1.
  */
 #ifndef BERTH_WASI_FILESTAT_H
 #define BERTH_WASI_FILESTAT_H

@@ -14,6 +14,9 @@
 /* 0, ERRNO_INVAL (no such clock), ERRNO_NOTSUP (processor time, or the contract grants no clock). */
 int guest_clock_check(const struct wasi_context *context, uint32_t clock_id);
 
+/* The grain of what a guest may know about time: no clock, timer or timestamp of a file tells more. */
+uint64_t guest_clock_grain_ns(const struct wasi_context *context);
+
 /* The time, without rounding and without advancing a virtual clock; for deadlines. */
 uint64_t guest_clock_exact_ns(struct wasi_context *context, uint32_t clock_id);
 

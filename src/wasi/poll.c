@@ -59,6 +59,10 @@ static int due_time(const struct poll *poll, const uint8_t *subscription, uint64
     }
     if (r)
         return r;
+    /* Due when the clock that the guest can read shows it, or a timer would tell more than the clock. */
+    uint64_t grain = guest_clock_grain_ns(context);
+    timeout = saturating_add_u64(timeout, grain - 1);
+    timeout -= timeout % grain;
     /* Asked again each time the call is repeated: the realtime clock can be set meanwhile. */
     uint64_t now = guest_clock_exact_ns(context, clock_id);
     *ret_due_ns = saturating_add_u64(poll->now_ns, saturating_sub_u64(timeout, now));

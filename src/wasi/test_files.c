@@ -75,11 +75,32 @@ static void creates_writes_renames_and_removes(void **state)
     test_guest_end(&g);
 }
 
+static void times_of_files_are_as_coarse_as_the_clock(void **state)
+{
+    (void)state;
+    static const uint64_t shown_ns[] = {
+        [WASI_CLOCK_NONE] = 5123000000, [WASI_CLOCK_COARSE] = 5123000000, [WASI_CLOCK_FINE] = 5123456789};
+    for (enum wasi_clock_mode clock = WASI_CLOCK_NONE; clock <= WASI_CLOCK_FINE; clock++) {
+        struct test_guest g;
+        test_guest_start(&g, &(struct test_setup){.writable = true, .clock = clock});
+        host_file(&g, "f", "x");
+        assert_int_equal(
+            guest_set_times(&g, 3, 0, "f", 5123456789, 5123456789, FSTFLAGS_ATIM | FSTFLAGS_MTIM), 0);
+        assert_int_equal(guest_stat(&g, 3, 0, "f"), 0);
+        assert_true(load_u64(g.memory.data + AT_RESULT + FILESTAT_MTIM) == shown_ns[clock]);
+        assert_true(load_u64(g.memory.data + AT_RESULT + FILESTAT_ATIM) == shown_ns[clock]);
+        assert_true(clock == WASI_CLOCK_FINE ||
+                    load_u64(g.memory.data + AT_RESULT + FILESTAT_CTIM) % 1000000 == 0);
+        test_guest_end(&g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_reads_and_lists_on_a_read_only_mount),
         cmocka_unit_test(creates_writes_renames_and_removes),
+        cmocka_unit_test(times_of_files_are_as_coarse_as_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

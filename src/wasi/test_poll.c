@@ -299,6 +299,22 @@ static void virtual_time_passes_by_reading_and_by_sleeping_only(void **state)
     }
 }
 
+static void a_timer_tells_no_more_than_the_clock(void **state)
+{
+    (void)state;
+    struct test_guest g;
+    test_guest_start(&g, &(struct test_setup){.deterministic = true, .clock = WASI_CLOCK_COARSE});
+    assert_int_equal(clock_of(&g, CLOCKID_MONOTONIC), NS_PER_S); /* it is a microsecond later */
+    subscribe_clock(&g, 0, CLOCKID_MONOTONIC, NS_PER_S + 1, SUBCLOCKFLAGS_ABSTIME);
+    subscribe_fd(&g, 1, EVENTTYPE_FD_WRITE, 1);
+    assert_int_equal(poll_n(&g, 2), 0);
+    assert_int_equal(guest_result_u32(&g), 1);
+    assert_event(&g, 0, 1, 0);
+    assert_int_equal(poll_n(&g, 1), 0);
+    assert_int_equal(clock_of(&g, CLOCKID_MONOTONIC), NS_PER_S + NS_PER_MS);
+    test_guest_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +328,7 @@ int main(void)
         cmocka_unit_test(subscriptions_and_events_may_be_the_same_memory),
         cmocka_unit_test(sleeping_needs_no_clock),
         cmocka_unit_test(clocks_have_the_grain_that_was_granted),
+        cmocka_unit_test(a_timer_tells_no_more_than_the_clock),
         cmocka_unit_test(virtual_time_passes_by_reading_and_by_sleeping_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

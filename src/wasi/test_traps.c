@@ -429,7 +429,7 @@ static void contradictory_times_are_invalid_and_extreme_ones_harmless(void **sta
     static const uint64_t extremes[] = {0, UINT64_C(1) << 62, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
     struct test_guest g;
     uint32_t fd;
-    test_guest_start(&g, &writable);
+    test_guest_start(&g, &(struct test_setup){.writable = true, .clock = WASI_CLOCK_FINE});
     assert_int_equal(guest_open(&g, 3, "f", OFLAGS_CREAT, ALL_RIGHTS, &fd), 0);
     for (uint32_t flags = 0; flags <= FSTFLAGS_ALL; flags++) {
         bool contradictory = (flags & 3) == 3 || (flags & 12) == 12;
