@@ -71,6 +71,16 @@ static int listing_fd(struct descriptor *directory, int *ret_fd)
     return 0;
 }
 
+/* The root of a mount is its own parent, as that of any tree: the directory above it is not the guest's to
+ * know about. */
+static uint64_t inode_of_parent(const struct mount *mount, int fd, uint64_t inode)
+{
+    struct stat root, directory;
+    if (fstat(mount->fd, &root) < 0 || fstat(fd, &directory) < 0)
+        return 0;
+    return root.st_dev == directory.st_dev && root.st_ino == directory.st_ino ? root.st_ino : inode;
+}
+
 /* 0 at the end or when the buffer is full, CALL_YIELD when there is more to do for it. */
 static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry_buffer *buffer)
 {
@@ -79,6 +89,8 @@ static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry
     int r = directory_start(&directory, mount, fd, cookie);
     while (!r) {
         r = directory_next(&directory, &entry);
+        if (!r && entry.name && strcmp(entry.name, "..") == 0)
+            entry.inode = inode_of_parent(mount, fd, entry.inode);
         if (r || !entry.name || !put_entry(buffer, &entry))
             break;
     }
@@ -88,14 +100,6 @@ static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry
         return CALL_YIELD;
     }
     return r ? r : after_piece(buffer);
-}
-
-/* ".." has no inode: at the root of the mount it would be one outside. */
-static uint64_t hashed_inode(const struct mount *mount, int fd, const char *name)
-{
-    if (strcmp(name, ".") == 0)
-        return filestat_hashed_inode(mount, fd, NULL);
-    return strcmp(name, "..") == 0 ? 0 : filestat_hashed_inode(mount, fd, name);
 }
 
 static int fill_sorted(struct call *call, struct descriptor *owner, int fd, uint64_t cookie,
@@ -113,7 +117,7 @@ static int fill_sorted(struct call *call, struct descriptor *owner, int fd, uint
             .next = i + 1,
             .filetype = found ? found->filetype : FILETYPE_DIRECTORY,
         };
-        entry.inode = hashed_inode(owner->mount, fd, entry.name);
+        entry.inode = filestat_hashed_inode(owner->mount, fd, found ? found->name : NULL);
         if (!put_entry(buffer, &entry))
             break;
     }

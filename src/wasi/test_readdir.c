@@ -175,6 +175,28 @@ static void types_and_inodes_agree_with_what_stat_says(void **state)
     }
 }
 
+static void the_directory_above_a_mount_does_not_show(void **state)
+{
+    (void)state;
+    for (int s = 0; s < 2; s++) {
+        struct test_guest g;
+        uint64_t inodes[3] = {0};
+        test_guest_start(&g, s ? &deterministic : &writable);
+        assert_int_equal(guest_call(&g, fd_readdir, 3, AT_BUFFER, 4096, 0, AT_RESULT), 0);
+        uint32_t used = guest_result_u32(&g);
+        for (uint32_t at = 0; at < used;) {
+            const uint8_t *entry = g.memory.data + AT_BUFFER + at;
+            uint32_t length = load_u32(entry + DIRENT_NAMLEN);
+            assert_in_range(length, 1, 2);
+            inodes[length] = load_u64(entry + DIRENT_INO);
+            at += DIRENT_SIZE + length;
+        }
+        assert_true(inodes[1] != 0);
+        assert_true(inodes[1] == inodes[2]);
+        test_guest_end(&g);
+    }
+}
+
 static void two_guests_on_one_mount_do_not_share_a_position(void **state)
 {
     (void)state;
@@ -335,6 +357,7 @@ int main(void)
         cmocka_unit_test(any_cookie_is_survived),
         cmocka_unit_test(entries_that_come_and_go_do_not_disturb_the_others),
         cmocka_unit_test(types_and_inodes_agree_with_what_stat_says),
+        cmocka_unit_test(the_directory_above_a_mount_does_not_show),
         cmocka_unit_test(two_guests_on_one_mount_do_not_share_a_position),
         cmocka_unit_test(names_that_are_no_text_are_left_out),
         cmocka_unit_test(a_large_directory_is_read_in_turns_with_others),
