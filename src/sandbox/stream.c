@@ -134,6 +134,9 @@ static int stream_write(void *context, const struct iovec *caller_vector, int n_
     uint64_t total = 0;
     if (account->stop != STREAM_GOES_ON)
         return WASI_STREAM_LIMIT;
+    /* Promised by the caller; on this side of the border it is checked all the same. */
+    if (n_vector > WASI_STREAM_VECTOR_MAX)
+        return -EINVAL;
     for (int i = 0; i < n_vector; i++) {
         vector[i] = caller_vector[i];
         total += vector[i].iov_len;
