@@ -55,7 +55,8 @@ static bool has_whole_sets(const char *pattern)
 {
     for (const char *c = pattern; *c; c++) {
         if (*c == '\\') {
-            if (*++c == '\0' || *c == '/')
+            c++;
+            if (*c == '\0' || *c == '/')
                 return false;
             continue;
         }

@@ -59,8 +59,8 @@ int wasi_context_new(const struct wasi_options *options, struct wasi_context **r
     random_seed(context, options->random_seed);
     context->table = context->first_table;
     context->table_size = (uint32_t)size;
-    for (uint8_t i = 0; i < FIRST_DESCRIPTOR; i++)
-        context->table[i] = stream_descriptor(options, i);
+    for (unsigned i = 0; i < FIRST_DESCRIPTOR; i++)
+        context->table[i] = stream_descriptor(options, (uint8_t)i);
     for (size_t i = 0; i < n_mounts; i++)
         context->table[FIRST_DESCRIPTOR + i] = preopen_descriptor(&context->mounts->mounts[i]);
     *ret = context;
