@@ -188,7 +188,7 @@ int call_fd_read(struct call *call)
     cleanup_vector struct guest_vector vector = {0};
     struct descriptor *descriptor;
     uint8_t *count;
-    size_t size;
+    size_t size = 0;
     int r = import_transfer(call, 3, &vector, &count);
     if (!r)
         r = descriptor_find(call, call_u32(call, 0), &descriptor);
@@ -211,7 +211,7 @@ int call_fd_write(struct call *call)
     cleanup_vector struct guest_vector vector = {0};
     struct descriptor *descriptor;
     uint8_t *count;
-    size_t size;
+    size_t size = 0;
     int r = import_transfer(call, 3, &vector, &count);
     if (!r)
         r = descriptor_find(call, call_u32(call, 0), &descriptor);
@@ -233,7 +233,7 @@ int call_fd_pread(struct call *call)
     cleanup_vector struct guest_vector vector = {0};
     struct descriptor *file;
     uint8_t *count;
-    size_t size;
+    size_t size = 0;
     int r = import_transfer(call, 4, &vector, &count);
     if (!r)
         r = descriptor_find_file(call, call_u32(call, 0), RIGHTS_FD_READ, &file);
@@ -253,7 +253,7 @@ int call_fd_pwrite(struct call *call)
     cleanup_vector struct guest_vector vector = {0};
     struct descriptor *file;
     uint8_t *count;
-    size_t size;
+    size_t size = 0;
     int r = import_transfer(call, 4, &vector, &count);
     if (!r)
         r = descriptor_find_file(call, call_u32(call, 0), RIGHTS_FD_WRITE, &file);

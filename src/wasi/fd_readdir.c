@@ -85,7 +85,7 @@ static uint64_t inode_of_parent(const struct mount *mount, int fd, uint64_t inod
 static int fill(const struct mount *mount, int fd, uint64_t cookie, struct entry_buffer *buffer)
 {
     struct directory directory;
-    struct directory_entry entry;
+    struct directory_entry entry = {0};
     int r = directory_start(&directory, mount, fd, cookie);
     while (!r) {
         r = directory_next(&directory, &entry);

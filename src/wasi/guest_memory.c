@@ -39,7 +39,7 @@ static int import_items(struct call *call, const uint8_t *array, uint32_t count,
 int guest_vector_import(struct call *call, uint32_t address, uint32_t count, size_t maximum_bytes,
                         struct guest_vector *ret_vector)
 {
-    uint8_t *array;
+    uint8_t *array = NULL;
     int r = guest_range(call, "the iovec array", address, (uint64_t)count * IOVEC_SIZE, 4, &array);
     if (r)
         return r;

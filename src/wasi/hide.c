@@ -180,7 +180,9 @@ static bool pattern_valid(const char *text)
         for (const char *c = p; c < end; c++) {
             if (*c == '[' && !(c = bracket_end(c)))
                 return false;
-            if (*c == '\\' && ++c >= end)
+            if (*c == '\\')
+                c++;
+            if (c >= end)
                 return false;
         }
         if (!*end)
