@@ -10,9 +10,9 @@
 #include "wasi/denial.h"
 #include "wasi/guest_errno.h"
 
-/* openat2 says EAGAIN when a rename anywhere on the host might have let a ".." escape. Rare unless under
- * attack; under attack the guest that attacks itself gets the errno. */
-enum { ATTEMPTS = 16 };
+/* openat2 says EAGAIN when a rename anywhere on the host, whoever makes it, might have let a ".." escape: the
+ * longer the path, the likelier. So try often; a guest whose renames never pause gets the errno. */
+enum { ATTEMPTS = 256 };
 
 enum { FLAGS_ALLOWED = O_ACCMODE | O_PATH | O_DIRECTORY | O_NOFOLLOW | O_APPEND | O_SYNC | O_DSYNC };
 
