@@ -7,10 +7,12 @@
 #ifndef BERTH_H
 #define BERTH_H
 
+#include <berth/audit.h>
 #include <berth/contract.h>
 #include <berth/engine.h>
 #include <berth/error.h>
 #include <berth/module.h>
+#include <berth/receipt.h>
 #include <berth/run.h>
 #include <berth/version.h>
 

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who calls, and what that caller may do: credentials in, a verified principal out, and for a capability the
+ * contract and the budgets that hold. One `access` is made from settings and replaced as a whole by a reload;
+ * budgets, which are kept by the name of the principal, go on.
+ *
+ * Nothing is counted or granted by what a caller says of itself. A wrong credential costs the address it came
+ * from.
+ */
+#ifndef BERTH_NODE_ACCESS_H
+#define BERTH_NODE_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/contract.h>
+
+#include "base/cleanup.h"
+#include "node/settings.h"
+#include "wire/grpc.h"
+
+struct access;
+struct principal;
+
+/* What a caller shows. Everything is borrowed; what is absent is NULL. */
+struct credentials {
+    const char *address;               /* "127.0.0.1" */
+    const char *authorization;         /* header: "Bearer …" */
+    const uint8_t *certificate_sha256; /* 32 bytes, verified by TLS */
+    /* Ed25519 proof (liop.proto, IdentityProof); the nonce has been redeemed by the caller of this. */
+    const uint8_t *proof_public_key, *proof_signature;
+    const uint8_t *proof_nonce;
+    const char *capability;
+};
+
+/* An answer that is no: a gRPC status and a sentence for the caller that tells nothing about other
+ * principals. `reason` is for the audit log. */
+struct refusal {
+    enum grpc_status status;
+    char sentence[256];
+    char reason[64]; /* "unknown token", "expired", "rate", … */
+};
+
+/* node_public_key: 32 bytes of Ed25519, for proofs. old: budgets are taken over from it; may be NULL. */
+berth_status access_new(const struct settings *settings, const uint8_t *node_public_key, struct access *old,
+                        struct access **ret, berth_error **reterr);
+void access_free(struct access *access); /* accepts NULL */
+
+/* Adds the token that is printed at start, for the principal of that name. */
+int access_add_token(struct access *access, const char *token, const char *principal);
+
+/* The verified principal, or 1 and a refusal (UNAUTHENTICATED, RESOURCE_EXHAUSTED); -ENOMEM. Constant time in
+ * secrets. The principal lives as long as the budgets do, over reloads. now_ns: CLOCK_MONOTONIC; now_s:
+ * seconds since 1970. */
+int access_authenticate(struct access *access, const struct credentials *credentials, uint64_t now_ns,
+                        int64_t now_s, struct principal **ret, struct refusal *ret_refusal);
+
+const char *principal_name(const struct principal *principal);
+
+/* A handshake by this principal from this address may go on: 0, or 1 with RESOURCE_EXHAUSTED. Before any KEM
+ * work. */
+int access_charge_handshake(struct access *access, struct principal *principal, const char *address,
+                            uint64_t now_ns, struct refusal *ret_refusal);
+
+/* What a run under this capability may do. Borrowed from the access; a reload keeps those alive that runs
+ * still use. */
+struct grant {
+    const char *capability;   /* its true name, when "" asked for the default one */
+    berth_contract *contract; /* effective for this principal, mounts included (host = path on this host) */
+    const struct settings_capability *settings;
+    bool exclusive; /* has a quota that must be counted in one place: one worker */
+};
+/* 0, or 1 with PERMISSION_DENIED (unknown or not granted: the same sentence). */
+int access_grant(struct access *access, struct principal *principal, const char *capability,
+                 const struct grant **ret, struct refusal *ret_refusal);
+
+/* Takes a place among the principal's runs: 0, or 1 with RESOURCE_EXHAUSTED (concurrency or runs per minute).
+ */
+int access_begin_run(struct access *access, struct principal *principal, uint64_t now_ns,
+                     struct refusal *ret_refusal);
+void access_end_run(struct access *access, struct principal *principal);
+
+/* JWKS from a URL: the front fetches and hands the text in. */
+const char *access_jwks_url(const struct access *access); /* NULL: none */
+berth_status access_set_jwks(struct access *access, const char *json, size_t size_bytes,
+                             berth_error **reterr);
+
+#endif

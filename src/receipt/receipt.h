@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A receipt: what ran on what, for whom, under which contract, with which result. JSON (docs/receipts.md)
+ * whose "receipt" member is signed in canonical form (RFC 8785; keys are ASCII, numbers are integers below
+ * 2^53) with Ed25519 and ML-DSA-65. No keys here: the node signs, anyone verifies (include/berth/receipt.h).
+ *
+ * Beside it the receipt of LIOP version 1, which public clients check: an HMAC-SHA-256 under the session's
+ * secret over a small journal.
+ */
+#ifndef BERTH_RECEIPT_RECEIPT_H
+#define BERTH_RECEIPT_RECEIPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/run.h>
+
+enum { RECEIPT_HASH_BYTES = 32 };
+
+/* What a receipt says. Strings are borrowed; hashes are SHA-256, 32 bytes, NULL: absent. */
+struct receipt_facts {
+    const char *run_id;
+    const char *node;      /* peer id */
+    const char *principal; /* verified name of the caller */
+    const char *capability;
+    const char *module_name;
+    const uint8_t *module_sha256;
+    const uint8_t *arguments_sha256; /* over each argument followed by a NUL byte */
+    const uint8_t *inputs_sha256;    /* over the stdin object, byte for byte */
+    const char *const *mounts;       /* guest paths, n_mounts */
+    size_t n_mounts;
+    const uint8_t *contract_sha256; /* over the effective contract as JSON, canonical */
+    const uint8_t *output_sha256;   /* stdout, byte for byte */
+    const uint8_t *errors_sha256;   /* stderr */
+    uint64_t output_bytes, errors_bytes;
+    uint64_t events;              /* how many */
+    const uint8_t *events_sha256; /* over each event's text followed by a NUL byte */
+    struct berth_outcome outcome;
+    struct berth_usage usage;
+    int64_t started_ns, ended_ns; /* since 1970, the node's clock */
+};
+
+/* The canonical text that is signed; the caller frees it. 0 or -ENOMEM. */
+int receipt_body(const struct receipt_facts *facts, char **ret, size_t *ret_size_bytes);
+
+/* The whole receipt as one line of JSON from the body, the keys and their signatures. ml_dsa NULL: Ed25519
+ * alone. The caller frees *ret. 0 or -ENOMEM. */
+int receipt_text(const char *body, const uint8_t *ed25519_public_key, const uint8_t *ed25519_signature,
+                 const uint8_t *ml_dsa_public_key, const uint8_t *ml_dsa_signature, char **ret);
+
+/* ---- LIOP version 1
+ * ----------------------------------------------------------------------------------------- */
+
+/* SHA-256 that a LIOP client expects for what it sent: of a wasm module its bytes, of text the text without
+ * envelope and surrounding white space. */
+void receipt_v1_image_id(const uint8_t *payload, size_t size_bytes, uint8_t ret[static RECEIPT_HASH_BYTES]);
+
+/* 0x01 | u16be length | journal | HMAC. The caller frees *ret. 0 or -ENOMEM. */
+int receipt_v1_new(const uint8_t secret[static 32], const uint8_t image_id[static RECEIPT_HASH_BYTES],
+                   const uint8_t output_sha256[static RECEIPT_HASH_BYTES], uint64_t fuel, int64_t time_ms,
+                   uint8_t **ret, size_t *ret_size_bytes);
+
+#endif
