@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4), at once or piece by piece, and its lowercase hex form. */
+/* SHA-256 (FIPS 180-4), at once or piece by piece; its lowercase form is hex_write() of base/hex.h. */
 #ifndef BERTH_WIRE_HASH_H
 #define BERTH_WIRE_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/hex.h"
 
 enum { HASH_BYTES = 32, HASH_CHARACTERS = 65 /* with the NUL */ };
 
@@ -18,11 +20,6 @@ void hash_add(struct hash *hash, const void *bytes, size_t size_bytes);
 void hash_end(struct hash *hash, uint8_t ret[static HASH_BYTES]);
 
 void hash_of(const void *bytes, size_t size_bytes, uint8_t ret[static HASH_BYTES]);
-
-/* size_bytes bytes as 2 * size_bytes digits and a NUL. */
-void hex_write(const uint8_t *bytes, size_t size_bytes, char *ret);
-/* Exactly 2 * size_bytes lowercase digits and the end. 0 or -EINVAL. */
-int hex_read(const char *text, uint8_t *ret, size_t size_bytes);
 
 /* size_bytes random bytes. 0 or -EIO. */
 int random_bytes(void *ret, size_t size_bytes);

@@ -12,14 +12,15 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/peer_id.h" /* and peer_id_of_ed25519() */
 
 enum {
     IDENTITY_SECRET_BYTES = 64,
-    ED25519_PUBLIC_KEY_BYTES = 32,
     ED25519_SIGNATURE_BYTES = 64,
     ML_DSA_65_PUBLIC_KEY_BYTES = 1952,
     ML_DSA_65_SIGNATURE_BYTES = 3309,
-    PEER_ID_CHARACTERS = 53, /* of an Ed25519 key, with the NUL */
+    IDENTITY_NONCE_BYTES = 32,
+    IDENTITY_PROOF_BYTES = 24 + IDENTITY_NONCE_BYTES + ED25519_PUBLIC_KEY_BYTES + 32,
 };
 
 struct identity;
@@ -35,12 +36,10 @@ DEFINE_CLEANUP(struct identity *, identity_free)
 
 const uint8_t *identity_ed25519_public_key(const struct identity *identity);
 const uint8_t *identity_ml_dsa_65_public_key(const struct identity *identity); /* NULL without it */
-/* libp2p peer id: base58btc of the identity multihash of the protobuf public key: "12D3KooW…". */
-const char *identity_peer_id(const struct identity *identity);
-void peer_id_of_ed25519(const uint8_t public_key[static ED25519_PUBLIC_KEY_BYTES],
-                        char ret[static PEER_ID_CHARACTERS]);
+const char *identity_peer_id(const struct identity *identity);                 /* "12D3KooW…" */
 
-/* Safe from any thread. 0, -ENOMEM, -EIO. */
+/* Safe from any thread. ML-DSA-65 signs with an empty context string. 0, -ENOMEM, -EIO (also for an identity
+ * without that key). */
 int identity_sign_ed25519(const struct identity *identity, const void *bytes, size_t size_bytes,
                           uint8_t ret_signature[static ED25519_SIGNATURE_BYTES]);
 int identity_sign_ml_dsa_65(const struct identity *identity, const void *bytes, size_t size_bytes,
@@ -48,5 +47,10 @@ int identity_sign_ml_dsa_65(const struct identity *identity, const void *bytes, 
 
 bool ed25519_verify(const uint8_t public_key[static ED25519_PUBLIC_KEY_BYTES], const void *bytes,
                     size_t size_bytes, const uint8_t signature[static ED25519_SIGNATURE_BYTES]);
+
+/* What a caller signs with Ed25519 to prove who it is: IdentityProof.signature in liop.proto. */
+void identity_proof_bytes(const uint8_t nonce[static IDENTITY_NONCE_BYTES],
+                          const uint8_t node_public_key[static ED25519_PUBLIC_KEY_BYTES],
+                          const char *capability, uint8_t ret[static IDENTITY_PROOF_BYTES]);
 
 #endif

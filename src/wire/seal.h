@@ -28,8 +28,7 @@ enum seal_outcome {
     SEAL_BROKEN = 1
 }; /* the tag does not fit, a length is wrong, or the counter is used up */
 
-/* ---- Key exchange
- * ------------------------------------------------------------------------------------------- */
+/* ---- Key exchange -------------------------------------------------------------------------------------- */
 
 struct kem_key; /* a decapsulation key */
 
@@ -47,24 +46,32 @@ int kem_decapsulate(const struct kem_key *key, const uint8_t *ciphertext, size_t
 int kem_encapsulate(const uint8_t *public_key, size_t size_bytes,
                     uint8_t ret_ciphertext[static KEM_CIPHERTEXT_BYTES],
                     uint8_t ret_secret[static KEM_SECRET_BYTES]);
-/* Kyber round 3's secret from that of FIPS 203. */
-void kem_secret_round3(const uint8_t secret[static KEM_SECRET_BYTES],
-                       const uint8_t ciphertext[static KEM_CIPHERTEXT_BYTES],
-                       uint8_t ret_secret[static KEM_SECRET_BYTES]);
+/* Kyber round 3's secret from that of FIPS 203. 0 or -ENOMEM. */
+int kem_secret_round3(const uint8_t secret[static KEM_SECRET_BYTES],
+                      const uint8_t ciphertext[static KEM_CIPHERTEXT_BYTES],
+                      uint8_t ret_secret[static KEM_SECRET_BYTES]);
 
-/* What the node signs: IntentResponse.kem_signature. The caller frees *ret with free(). 0 or -ENOMEM. */
+/* What the node signs for IntentResponse.kem_signature: "berth kem key v1" | 0x00 | session token | 0x00 |
+ * capability | 0x00 | public key. The caller frees *ret with free(). 0 or -ENOMEM. */
 int kem_signed_bytes(const char *session_token, const char *capability,
                      const uint8_t public_key[static KEM_PUBLIC_KEY_BYTES], uint8_t **ret,
                      size_t *ret_size_bytes);
 
-/* ---- Sealed messages
- * ---------------------------------------------------------------------------------------- */
+/* ---- Sealed messages ----------------------------------------------------------------------------------- */
+/*
+ *   key   = HKDF-SHA-256 (RFC 5869), 32 bytes; input keying material: the KEM secret; salt: the session
+ * token; info: "berth seal v1" | 0x00 | direction | 0x00 | SHA-256(capability) nonce = 00 00 00 00 | sequence
+ * number, 8 bytes big endian; 0 for the first message of a direction additional data = direction | session
+ * token message = ciphertext | 16-byte tag direction is one byte, enum seal_direction; token and capability
+ * are their characters without a NUL. The last sequence number, 2^64 - 1, is never used. Messages open only
+ * in the order in which they were closed.
+ */
 
 enum seal_direction { SEAL_TO_NODE = 0, SEAL_TO_CALLER = 1 };
 
 struct seal; /* one direction of one session: a key and the next sequence number */
 
-/* 0 or -ENOMEM. */
+/* session_token: 1 to 32 characters, as received. 0, -ENOMEM, -EINVAL (the token). */
 int seal_new(const uint8_t secret[static KEM_SECRET_BYTES], const char *session_token, const char *capability,
              enum seal_direction direction, struct seal **ret);
 void seal_free(struct seal *seal); /* wipes; accepts NULL */
@@ -75,13 +82,15 @@ DEFINE_CLEANUP(struct seal *, seal_free)
  * SEAL_BROKEN. */
 int seal_close(struct seal *seal, const uint8_t *bytes, size_t size_bytes, uint8_t *out);
 /* Decrypts what the other side closed as this sequence number; `out` has room for size_bytes - SEAL_TAG_BYTES
- * and may be `bytes` itself. 0, SEAL_BROKEN. */
+ * and may be `bytes` itself; it is zeroed if the seal is broken. The same number is expected again then. 0,
+ * SEAL_BROKEN. */
 int seal_open(struct seal *seal, const uint8_t *bytes, size_t size_bytes, uint8_t *out);
 
-/* ---- LIOP version 1
- * ----------------------------------------------------------------------------------------- */
+/* ---- LIOP version 1 ------------------------------------------------------------------------------------ */
 
-/* Ciphertext and tag under this key and nonce, in place. 0 or SEAL_BROKEN. */
+/* Ciphertext and tag under this key and nonce, in place: the first size_bytes - SEAL_TAG_BYTES bytes are the
+ * plaintext then. If the seal is broken all bytes are as they were, so that another secret can be tried. 0,
+ * SEAL_BROKEN, -ENOMEM. */
 int liop_open(const uint8_t secret[static KEM_SECRET_BYTES], const uint8_t *nonce, size_t nonce_bytes,
               uint8_t *bytes, size_t size_bytes);
 /* The same for an input, nonce in front; *ret_plain points into `bytes`. */
