@@ -29,7 +29,17 @@ struct node_arguments {
 /* Runs until SIGTERM or SIGINT. Returns an exit status as in `berth help exit-status`. */
 int node_serve(const struct node_arguments *arguments);
 
-/* Where `berth audit` and the rest look by default; the caller frees it. Made with mode 0700 if `make`. */
+/* Exit statuses of the processes, from the table of `berth help exit-status`. */
+enum node_status {
+    NODE_ENDED = 0,
+    NODE_USAGE = 64,    /* a setting, an argument, a file or a directory is wrong */
+    NODE_FAILURE = 125, /* this machine lacks something: memory, a port, a right */
+    NODE_REFUSED = 126, /* something is not as it must be to go on: an identity that others can read */
+};
+
+/* Where `berth audit` and the rest look by default: configured, or $STATE_DIRECTORY (of systemd), or
+ * $XDG_STATE_HOME/berth, or ~/.local/state/berth; absolute; the caller frees it. Made with mode 0700 if
+ * `make`. 0, -ENOENT (no home), or another negative errno. */
 int node_state_directory(const char *configured, bool make, char **ret);
 
 /* The other roles: argv[1] is one of these words. -1: it is none of them. */

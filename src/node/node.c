@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The roles of the program in a node, and where a node keeps what it remembers. */
+#include "node/node.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "node/process.h"
+
+enum { WORKER_NUMBER_MAX = 255 };
+
+/* A child never outlives its supervisor. The control socket shows one that was gone before this was said. */
+static bool bind_to_supervisor(void)
+{
+    struct pollfd control = {.fd = CONTROL_FD};
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return false;
+    return poll(&control, 1, 0) == 0;
+}
+
+static bool read_number(const char *text, unsigned *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    if (errno || end == text || *end || number > WORKER_NUMBER_MAX)
+        return false;
+    *ret = (unsigned)number;
+    return true;
+}
+
+int node_role_main(int argc, char **argv)
+{
+    unsigned number = 0;
+    if (argc < 2 || argc > 3)
+        return -1;
+    bool front = strcmp(argv[1], ROLE_FRONT) == 0, worker = strcmp(argv[1], ROLE_WORKER) == 0,
+         compiler = strcmp(argv[1], ROLE_COMPILER) == 0;
+    if (!front && !worker && !compiler)
+        return -1;
+    if ((argc == 3) != worker || (worker && !read_number(argv[2], &number)) || !bind_to_supervisor()) {
+        static const char sentence[] = "berth: this is a part of 'berth serve', which starts it\n";
+        (void)!write(STDERR_FILENO, sentence, sizeof(sentence) - 1);
+        return NODE_USAGE;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (front)
+        return front_main();
+    return worker ? worker_main(number) : compiler_service_main();
+}
+
+/* ---- State directory
+ * ------------------------------------------------------------------------------------------ */
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static bool append_default(struct text *path)
+{
+    const char *given = environment("STATE_DIRECTORY"), *home;
+    if (given) { /* of systemd: StateDirectory=; the first of a list */
+        text_append_bytes(path, given, strcspn(given, ":"));
+        return true;
+    }
+    if ((home = environment("XDG_STATE_HOME")) && *home == '/')
+        text_append_format(path, "%s/berth", home);
+    else if ((home = environment("HOME")) && *home == '/')
+        text_append_format(path, "%s/.local/state/berth", home);
+    else
+        return false;
+    return true;
+}
+
+/* Like mkdir -p; what is made is for this user alone. */
+static int make_path(char *path)
+{
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = '\0';
+        int made = mkdir(path, 0700), failure = made < 0 ? -errno : 0;
+        if (slash)
+            *slash = '/';
+        if (failure < 0 && failure != -EEXIST && failure != -EROFS && failure != -EACCES)
+            return failure;
+        if (!slash) {
+            struct stat status;
+            if (failure == 0)
+                return 0;
+            if (stat(path, &status) < 0)
+                return failure == -EEXIST ? -errno : failure;
+            return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+        }
+    }
+}
+
+/* Two processes must mean the same directory, whatever their working directory. */
+static int make_absolute(struct text *path, const char *configured)
+{
+    cleanup_free char *here = NULL;
+    if (*configured != '/') {
+        if (!(here = getcwd(NULL, 0)))
+            return -errno;
+        text_append_format(path, "%s/", here);
+    }
+    text_append(path, configured);
+    return 0;
+}
+
+int node_state_directory(const char *configured, bool make, char **ret)
+{
+    cleanup_text struct text path = {0};
+    int r = 0;
+    if (configured && *configured)
+        r = make_absolute(&path, configured);
+    else if (!append_default(&path))
+        r = -ENOENT;
+    if (r < 0)
+        return r;
+    cleanup_free char *result = text_take(&path);
+    if (!result)
+        return -ENOMEM;
+    for (size_t length = strlen(result); length > 1 && result[length - 1] == '/'; length--)
+        result[length - 1] = '\0';
+    if (make && (r = make_path(result)) < 0)
+        return r;
+    *ret = take_ptr(result);
+    return 0;
+}
