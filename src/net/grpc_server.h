@@ -70,10 +70,10 @@ int grpc_server_new(uv_loop_t *loop, const struct grpc_server_options *options, 
  * negative errno.
  */
 int grpc_server_listen(struct grpc_server *server, const char *host, uint16_t port, int descriptor,
-                       const struct tls_identity *tls, uint16_t *ret_port);
+                       struct tls_identity *tls, uint16_t *ret_port);
 
-/* New connections get this certificate; the old ones keep theirs. Ownership as in tls.h. */
-void grpc_server_set_tls(struct grpc_server *server, const struct tls_identity *tls);
+/* New connections to TLS listeners get this certificate; the old ones keep theirs. Ownership as in tls.h. */
+void grpc_server_set_tls(struct grpc_server *server, struct tls_identity *tls);
 
 /* GOAWAY to everyone, no new calls; `drained` is called when the last call has ended. */
 void grpc_server_drain(struct grpc_server *server, void (*drained)(void *payload), void *payload);
