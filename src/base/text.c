@@ -98,16 +98,22 @@ static size_t printable_length(const unsigned char *bytes, size_t length)
     return size;
 }
 
-bool text_is_utf8(const char *bytes, size_t length)
+size_t text_utf8_prefix(const char *bytes, size_t length)
 {
     const unsigned char *input = (const unsigned char *)bytes;
-    for (size_t i = 0; i < length;) {
+    size_t i = 0;
+    while (i < length) {
         size_t sequence = input[i] < 0x80 ? 1 : utf8_length(input + i, length - i);
         if (!sequence)
-            return false;
+            break;
         i += sequence;
     }
-    return true;
+    return i;
+}
+
+bool text_is_utf8(const char *bytes, size_t length)
+{
+    return text_utf8_prefix(bytes, length) == length;
 }
 
 void text_append_escaped(struct text *text, const char *bytes, size_t length, size_t maximum)

@@ -35,6 +35,8 @@ void text_append_escaped(struct text *text, const char *bytes, size_t length, si
 
 /* Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7). */
 bool text_is_utf8(const char *bytes, size_t length);
+/* How many bytes from the start on are well-formed UTF-8. */
+size_t text_utf8_prefix(const char *bytes, size_t length);
 
 /* The string, which the caller then owns, or NULL if an append failed. The text is empty afterwards. */
 char *text_take(struct text *text);
