@@ -255,7 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .deterministic = grants & 8};
     for (int i = 0; i < 3; i++)
         options.streams[i] = (struct wasi_stream){&stream_operations, &turns[i], grants & 16};
-    if (wasi_mounts_new(&mount, 1, &mounts, &failed))
+    if (wasi_mounts_new(&mount, 1, -1, &mounts, &failed))
         abort();
     options.mounts = mounts;
     /* Of exactly this size, so that the sanitizer sees a step over its end. */

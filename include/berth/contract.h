@@ -70,6 +70,8 @@ struct berth_grants {
     size_t n_env;
     const struct berth_mount *mounts; /* `n_mounts` of them */
     size_t n_mounts;
+    bool events; /* the visitor may push events */
+    bool watch;  /* the visitor may wait for changes of what it has open */
 };
 
 /* The defaults of docs/contract.md. Errors: BERTH_NO_MEMORY. */

@@ -45,6 +45,7 @@ struct berth_engine_options {
     bool cache;                     /* keep machine code on disk; default true */
     const char *cache_directory;    /* NULL: $XDG_CACHE_HOME/berth/modules or ~/.cache/berth/modules */
     uint64_t max_module_size_bytes; /* default 64 MiB */
+    uint32_t compile_at_a_time;     /* compiler processes of this engine; more loads wait. 0: no bound */
 };
 
 /* Fills in the defaults. */

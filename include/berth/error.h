@@ -28,8 +28,9 @@ typedef enum berth_status {
     BERTH_ENDED = 5, /* the instance is over (it exited, trapped or hit a limit) and takes no more calls */
     BERTH_UNSUPPORTED = 6, /* this kernel, processor or build lacks what is needed */
     BERTH_NO_MEMORY = 7,
-    BERTH_IO = 8,       /* the operating system said no: file, process or memory mapping */
-    BERTH_INTERNAL = 9, /* a defect of berth; please report it */
+    BERTH_IO = 8,         /* the operating system said no: file, process or memory mapping */
+    BERTH_INTERNAL = 9,   /* a defect of berth; please report it */
+    BERTH_CANCELLED = 10, /* given up because the caller asked for that */
 } berth_status;
 
 typedef struct berth_error berth_error;

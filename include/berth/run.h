@@ -92,9 +92,23 @@ typedef struct berth_mounts berth_mounts;
 /* Errors: BERTH_NOT_FOUND or BERTH_IO, the sentence names the mount. */
 BERTH_API BERTH_MUST_USE berth_status berth_mounts_open(const berth_contract *contract, berth_mounts **ret,
                                                         berth_error **reterr);
+/* The same from descriptors: `descriptors[i]` is the directory (O_PATH is enough) of the contract's mount i;
+ * the contract's host paths are for messages only. They are duplicated. For a process that cannot open paths:
+ * hidden names are decided by what /proc/self/fd says, which the engine opened when it was made. Errors:
+ * BERTH_INVALID (another number of descriptors than of mounts), BERTH_IO, BERTH_UNSUPPORTED (hidden names,
+ * and there was no /proc when the engine was made). */
+BERTH_API BERTH_MUST_USE berth_status berth_mounts_open_at(berth_engine *engine,
+                                                           const berth_contract *contract,
+                                                           const int *descriptors, size_t n_descriptors,
+                                                           berth_mounts **ret, berth_error **reterr);
 BERTH_API berth_mounts *berth_mounts_ref(berth_mounts *mounts);
 /* Accepts NULL. */
 BERTH_API void berth_mounts_unref(berth_mounts *mounts);
+
+/* An event that the guest pushed: valid UTF-8 of at most 64 KiB, in the guest's own memory (what is kept has
+ * to be copied), not escaped. False: there is no room now; the guest is parked inside its call, and the same
+ * event is given again after berth_instance_resume_events(). */
+typedef bool berth_event_fn(void *payload, const char *text, size_t size_bytes);
 
 struct berth_instance_options {
     size_t size;             /* sizeof(struct berth_instance_options); the init function sets it */
@@ -107,7 +121,10 @@ struct berth_instance_options {
     /* May be NULL. Called on the schedule's thread from inside the guest's call, on its small stack: it must
      * not block, nor call back into the schedule. */
     berth_denial_fn *on_denial;
-    void *payload; /* of on_denial */
+    void *payload; /* of on_denial and on_event */
+    /* May be NULL: then events are taken and dropped. Called as on_denial is, and only if the contract says
+     * grants.events. */
+    berth_event_fn *on_event;
 };
 
 BERTH_API void berth_instance_options_init(struct berth_instance_options *options);
@@ -134,6 +151,10 @@ BERTH_API void berth_instance_write(berth_instance *instance, const void *bytes,
                                     size_t *ret_size);
 /* The guest reads the end of its input after what was given so far. */
 BERTH_API void berth_instance_close_input(berth_instance *instance);
+
+/* There is room for events again: a guest that on_event() had parked makes its call again at the next step.
+ */
+BERTH_API void berth_instance_resume_events(berth_instance *instance);
 
 /* ---- Runs --------------------------------------------------------------------------------------------- */
 

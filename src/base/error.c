@@ -24,6 +24,7 @@ static const char *const status_names[] = {
     [BERTH_NO_MEMORY] = "out of memory",
     [BERTH_IO] = "system error",
     [BERTH_INTERNAL] = "internal error",
+    [BERTH_CANCELLED] = "cancelled",
 };
 
 const char *berth_status_name(berth_status status)

@@ -37,6 +37,7 @@ int exit_status_of_error(berth_status status)
     case BERTH_NO_MEMORY:
     case BERTH_IO:
     case BERTH_INTERNAL:
+    case BERTH_CANCELLED:
         break;
     }
     return STATUS_FAILURE;

@@ -51,6 +51,8 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_true(grants->args);
     assert_true(grants->log);
     assert_false(grants->simd);
+    assert_false(grants->events);
+    assert_false(grants->watch);
     assert_int_equal(grants->clock, BERTH_CLOCK_COARSE);
     assert_int_equal(grants->random, BERTH_RANDOM_OS);
     assert_int_equal(grants->n_env, 0);

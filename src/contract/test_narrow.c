@@ -122,6 +122,8 @@ static void assert_within(const berth_contract *result, const berth_contract *ca
     assert_true(given->args <= allowed->args);
     assert_true(given->log <= allowed->log);
     assert_true(given->simd <= allowed->simd);
+    assert_true(given->events <= allowed->events);
+    assert_true(given->watch <= allowed->watch);
     assert_true(given->clock <= allowed->clock);
     assert_true(given->random <= allowed->random);
     assert_true(berth_contract_deterministic(result) >= berth_contract_deterministic(cap));

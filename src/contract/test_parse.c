@@ -51,6 +51,8 @@ static const char every_key_toml[] = "deterministic = true\n"
                                      "random = \"seeded\"\n"
                                      "log = false\n"
                                      "simd = true\n"
+                                     "events = true\n"
+                                     "watch = true\n"
                                      "[[grants.mount]]\n"
                                      "guest = \"/logs\"\n"
                                      "host = \"/var/log\"\n"
@@ -67,7 +69,7 @@ static const char every_key_json[] =
     "\"fuel\": 1000000, \"output_mb\": 1.5, \"open_files\": 8, \"host_calls_per_second\": 0.5},"
     "\"grants\": {\"args\": false, \"env\": [\"LANG\", \"HOME\"], \"clock\": \"none\", \"random\": "
     "\"seeded\","
-    "\"log\": false, \"simd\": true, \"mount\": ["
+    "\"log\": false, \"simd\": true, \"events\": true, \"watch\": true, \"mount\": ["
     "{\"guest\": \"/logs\", \"host\": \"/var/log\", \"hide\": [\"*.key\", \"private/\"]},"
     "{\"guest\": \"/out\", \"host\": \"./out\", \"mode\": \"write\", \"quota_mb\": 10}]}}";
 
@@ -86,6 +88,8 @@ static void assert_every_key(const berth_contract *contract)
     assert_false(grants->args);
     assert_false(grants->log);
     assert_true(grants->simd);
+    assert_true(grants->events);
+    assert_true(grants->watch);
     assert_int_equal(grants->clock, BERTH_CLOCK_NONE);
     assert_int_equal(grants->random, BERTH_RANDOM_SEEDED);
     assert_int_equal(grants->n_env, 2);

@@ -2,8 +2,10 @@
 /* See compile.h: which way a module is compiled, and the memory of those that were refused. */
 #include "sandbox/compile.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "sandbox/compile_process.h"
@@ -23,6 +25,7 @@ struct refusal {
 struct compiler {
     const struct berth_engine_options *options;
     struct engine_settings settings;
+    int turns;            /* eventfd that counts the compilations that may still begin; -1: any number may */
     pthread_mutex_t lock; /* of what follows */
     struct refusal refusals[REFUSALS_KEPT];
     size_t next;
@@ -46,6 +49,15 @@ int compiler_new(const struct berth_engine_options *options, const struct engine
     compiler->options = options;
     compiler->settings = *settings;
     pthread_mutex_init(&compiler->lock, NULL);
+    compiler->turns = -1;
+    if (options->compile_at_a_time) {
+        compiler->turns = eventfd(options->compile_at_a_time, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
+        if (compiler->turns < 0) {
+            int r = -errno;
+            compiler_free(compiler);
+            return r;
+        }
+    }
     *ret = compiler;
     return 0;
 }
@@ -57,6 +69,7 @@ void compiler_free(struct compiler *compiler)
     for (size_t i = 0; i < REFUSALS_KEPT; i++)
         free(compiler->refusals[i].reason);
     pthread_mutex_destroy(&compiler->lock);
+    close_keeping_errno(compiler->turns);
     free(compiler);
 }
 
@@ -166,20 +179,70 @@ static int compile_in_process(wasm_engine_t *engine, const uint8_t *wasm, size_t
     return 0;
 }
 
+/* ---- Turns -------------------------------------------------------------------------------------- */
+
+static bool is_cancelled(int cancel)
+{
+    struct pollfd wanted = {.fd = cancel, .events = POLLIN};
+    return cancel >= 0 && poll(&wanted, 1, 0) > 0;
+}
+
+/* A turn of the eventfd, which leave() gives back. 0, COMPILE_CANCELLED or a negative errno. */
+static int take_turn(struct compiler *compiler, int cancel)
+{
+    uint64_t one;
+    while (compiler->turns >= 0 && !is_cancelled(cancel)) {
+        struct pollfd wanted[2] = {{.fd = compiler->turns, .events = POLLIN},
+                                   {.fd = cancel, .events = POLLIN}};
+        if (read(compiler->turns, &one, sizeof(one)) == (ssize_t)sizeof(one))
+            return 0;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (poll(wanted, 2, -1) < 0 && errno != EINTR)
+            return -errno;
+    }
+    return is_cancelled(cancel) ? COMPILE_CANCELLED : 0;
+}
+
+static void leave_turn(struct compiler *compiler)
+{
+    const uint64_t one = 1;
+    ssize_t ignored = compiler->turns >= 0 ? write(compiler->turns, &one, sizeof(one)) : 0;
+    (void)ignored; /* what was taken out fits in */
+}
+
 /* ---- Either ---------------------------------------------------------------------------------- */
 
-int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t *sha256, const uint8_t *wasm,
-                 size_t size_bytes, struct machine_code *ret_code, struct text *reason)
+static int run_in_turn(struct compiler *compiler, wasm_engine_t *engine, const uint8_t *wasm,
+                       size_t size_bytes, int cancel, struct machine_code *ret_code, struct text *why)
 {
     const struct berth_engine_options *options = compiler->options;
     const struct compile_limits limits = {.memory_mb = options->compile_memory_mb,
                                           .cpu_seconds = options->compile_cpu_seconds,
                                           .wall_seconds = options->compile_wall_seconds};
+    return options->compile == BERTH_COMPILE_IN_PROCESS
+               ? compile_in_process(engine, wasm, size_bytes, ret_code, why)
+               : compile_process_run(options->compiler, &compiler->settings, &limits, wasm, size_bytes,
+                                     cancel, ret_code, why);
+}
+
+int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t *sha256, const uint8_t *wasm,
+                 size_t size_bytes, int cancel, struct machine_code *ret_code, struct text *reason)
+{
     cleanup_text struct text why = {0};
-    int r = options->compile == BERTH_COMPILE_IN_PROCESS
-                ? compile_in_process(engine, wasm, size_bytes, ret_code, &why)
-                : compile_process_run(options->compiler, &compiler->settings, &limits, wasm, size_bytes,
-                                      ret_code, &why);
+    int r = take_turn(compiler, cancel);
+    if (r != 0) {
+        if (r < 0)
+            text_append(reason, "there is no turn to be had for the compiler");
+        return r;
+    }
+    /* While it waited, the same bytes may have been refused. */
+    if (compiler_remembers(compiler, sha256, reason)) {
+        leave_turn(compiler);
+        return COMPILE_REFUSED;
+    }
+    r = run_in_turn(compiler, engine, wasm, size_bytes, cancel, ret_code, &why);
+    leave_turn(compiler);
     if (why.failed)
         return -ENOMEM;
     if (why.data)

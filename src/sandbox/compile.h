@@ -21,7 +21,10 @@
 #include "base/text.h"
 #include "sandbox/engine.h"
 
-enum compile_outcome { COMPILE_REFUSED = 1 };
+enum compile_outcome {
+    COMPILE_REFUSED = 1,
+    COMPILE_CANCELLED = 2, /* without a reason */
+};
 
 /* ---- Machine code ------------------------------------------------------------------------------- */
 
@@ -43,20 +46,21 @@ void machine_code_done(struct machine_code *code);
 /* How one engine compiles, and what it remembers of refusals. Safe from any thread. */
 struct compiler;
 
-/* Borrows the options' strings; they live as long as the engine. 0 or -ENOMEM. */
+/* Borrows the options' strings; they live as long as the engine. 0 or a negative errno. */
 int compiler_new(const struct berth_engine_options *options, const struct engine_settings *settings,
                  struct compiler **ret);
 void compiler_free(struct compiler *compiler); /* accepts NULL */
 
 /*
  * `wasm` was scanned and stripped; `sha256` (32 bytes) is that of the original bytes. `engine` is used by
- * BERTH_COMPILE_IN_PROCESS only.
- * 0; COMPILE_REFUSED with a reason about the module ("compiling it takes more than 60 s of CPU time"); a
- * negative errno with a reason about the system ("the compiler program /x/berth-compiler does not start"),
- * which is not remembered.
+ * BERTH_COMPILE_IN_PROCESS only. Waits for its turn if options->compile_at_a_time are at it. Is given up as
+ * soon as `cancel` (a descriptor, -1: none) can be read, as long as it waits or the process works. 0;
+ * COMPILE_CANCELLED; COMPILE_REFUSED with a reason about the module ("compiling it takes more than 60 s of
+ * CPU time"); a negative errno with a reason about the system ("the compiler program /x/berth-compiler does
+ * not start"), which is not remembered.
  */
 int compiler_run(struct compiler *compiler, wasm_engine_t *engine, const uint8_t *sha256, const uint8_t *wasm,
-                 size_t size_bytes, struct machine_code *ret_code, struct text *reason);
+                 size_t size_bytes, int cancel, struct machine_code *ret_code, struct text *reason);
 
 /* Whether the module with this hash was refused before; if so the reason is appended. */
 bool compiler_remembers(struct compiler *compiler, const uint8_t *sha256, struct text *reason);

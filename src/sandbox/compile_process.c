@@ -180,28 +180,30 @@ static int start(const char *program, const struct engine_settings *settings,
 }
 
 struct process_end {
-    bool timed_out;
+    bool timed_out, cancelled;
     bool status_known; /* false: someone else took it */
     int code;          /* CLD_EXITED or CLD_KILLED, ... of waitid(2) */
     int status;
 };
 
-/* Waits until the process is over, kills it at the deadline, and reaps it unless that has been done. */
-static void await(int pidfd, uint32_t wall_seconds, struct process_end *ending)
+/* Waits until the process is over, kills it at the deadline or on cancel, and reaps it unless that has been
+ * done. */
+static void await(int pidfd, int cancel, uint32_t wall_seconds, struct process_end *ending)
 {
     const uint64_t deadline_ns = saturating_add_u64(clock_monotonic_ns(), wall_seconds * NS_PER_S);
-    struct pollfd wanted = {.fd = pidfd, .events = POLLIN};
+    struct pollfd wanted[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = cancel, .events = POLLIN}};
     for (;;) {
+        bool killed = ending->timed_out || ending->cancelled;
         uint64_t now_ns = clock_monotonic_ns();
         uint64_t left_ms = now_ns < deadline_ns ? (deadline_ns - now_ns) / NS_PER_MS + 1 : 0;
-        int n = ending->timed_out ? poll(&wanted, 1, -1)
-                                  : poll(&wanted, 1, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
-        if (n > 0 || (n < 0 && errno != EINTR))
+        int n = killed ? poll(wanted, 1, -1) : poll(wanted, 2, left_ms > INT_MAX ? INT_MAX : (int)left_ms);
+        if ((n > 0 && wanted[0].revents) || (n < 0 && errno != EINTR))
             break;
-        if (n == 0 && clock_monotonic_ns() >= deadline_ns) {
-            syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-            ending->timed_out = true;
-        }
+        if (killed || (n == 0 && clock_monotonic_ns() < deadline_ns) || n < 0)
+            continue;
+        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        ending->cancelled = n > 0;
+        ending->timed_out = n == 0;
     }
     siginfo_t info = {0};
     int r;
@@ -213,12 +215,12 @@ static void await(int pidfd, uint32_t wall_seconds, struct process_end *ending)
     ending->status = info.si_status;
 }
 
-static int supervise(pid_t pid, uint32_t wall_seconds, struct process_end *ret_ending)
+static int supervise(pid_t pid, int cancel, uint32_t wall_seconds, struct process_end *ret_ending)
 {
     *ret_ending = (struct process_end){0};
     cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd >= 0) {
-        await(pidfd, wall_seconds, ret_ending);
+        await(pidfd, cancel, wall_seconds, ret_ending);
         return 0;
     }
     if (errno == ESRCH) /* over and reaped by someone else */
@@ -335,7 +337,7 @@ static int judge(const struct compile_files *files, const struct process_end *en
 
 int compile_process_run(const char *program, const struct engine_settings *settings,
                         const struct compile_limits *limits, const uint8_t *wasm, size_t size_bytes,
-                        struct machine_code *ret_code, struct text *reason)
+                        int cancel, struct machine_code *ret_code, struct text *reason)
 {
     cleanup_text struct text path = {0};
     int r = 0;
@@ -358,8 +360,10 @@ int compile_process_run(const char *program, const struct engine_settings *setti
         return fail(r, reason, " does not start");
     }
     struct process_end ending;
-    r = supervise(pid, limits->wall_seconds, &ending);
+    r = supervise(pid, cancel, limits->wall_seconds, &ending);
     if (r < 0)
         return fail(r, reason, "the compiler cannot be waited for");
+    if (ending.cancelled)
+        return COMPILE_CANCELLED;
     return judge(&files, &ending, limits, ret_code, reason);
 }

@@ -18,6 +18,6 @@ struct compile_limits {
  */
 int compile_process_run(const char *program, const struct engine_settings *settings,
                         const struct compile_limits *limits, const uint8_t *wasm, size_t size_bytes,
-                        struct machine_code *ret_code, struct text *reason);
+                        int cancel, struct machine_code *ret_code, struct text *reason);
 
 #endif

@@ -122,6 +122,7 @@ static void engine_free(berth_engine *engine)
         wasmtime_linker_delete(engine->linker);
     if (engine->wasm)
         wasm_engine_delete(engine->wasm);
+    close_keeping_errno(engine->proc_descriptor);
     free((char *)(uintptr_t)engine->options.compiler);
     free((char *)(uintptr_t)engine->options.cache_directory);
     free(engine);
@@ -194,6 +195,9 @@ berth_status berth_engine_new(const struct berth_engine_options *options, berth_
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     }
     atomic_init(&engine->references, 1);
+    engine->proc_descriptor = -1;
+    /* Without it there are no mounts with hidden names; who has some hears of it then. */
+    (void)wasi_host_open_proc(&engine->proc_descriptor);
     engine->options = *options;
     const char *compiler = options->compiler, *directory = options->cache_directory;
     engine->options.compiler = engine->options.cache_directory = NULL;

@@ -41,6 +41,7 @@ struct berth_engine {
     wasmtime_linker_t *linker, *metered_linker;
     struct compiler *compiler;
     struct module_cache *cache; /* NULL: none */
+    int proc_descriptor;        /* /proc/self/fd, for mounts with hidden names; -1: there is none */
     atomic_uint instances;      /* slots of the pool in use */
     struct ticker ticker;
 };

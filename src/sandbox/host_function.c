@@ -58,7 +58,7 @@ static wasm_trap_t *call_plain(void *env, wasmtime_caller_t *caller, wasmtime_va
         arguments[i] = parameters[i] == 'i' ? (uint32_t)values[i].i32 : (uint64_t)values[i].i64;
     enum wasi_result result =
         wasi_call(instance->wasi, function, instance_memory(instance, caller), arguments, &code);
-    if (result == WASI_DONE && function != WASI_proc_exit)
+    if (result == WASI_DONE && wasi_functions[function].returns)
         values[0].i32 = (int32_t)code;
     return finish(instance, result, code);
 }
@@ -151,15 +151,15 @@ int host_functions_define(wasmtime_linker_t *linker, bool metered)
 {
     for (uintptr_t i = 0; i < WASI_N_FUNCTIONS; i++) {
         const struct wasi_function_info *info = &wasi_functions[i];
-        wasm_functype_t *type = type_of(info->parameters, i != WASI_proc_exit);
+        wasm_functype_t *type = type_of(info->parameters, info->returns);
         wasmtime_error_t *error;
         if (info->blocks || metered)
             error =
-                wasmtime_linker_define_async_func(linker, WASI_MODULE, strlen(WASI_MODULE), info->name,
+                wasmtime_linker_define_async_func(linker, info->module, strlen(info->module), info->name,
                                                   strlen(info->name), type, call_waiting, (void *)i, NULL);
         else
             error =
-                wasmtime_linker_define_func_unchecked(linker, WASI_MODULE, strlen(WASI_MODULE), info->name,
+                wasmtime_linker_define_func_unchecked(linker, info->module, strlen(info->module), info->name,
                                                       strlen(info->name), type, call_plain, (void *)i, NULL);
         wasm_functype_delete(type);
         if (error) {

@@ -201,6 +201,12 @@ static berth_status open_streams(berth_instance *instance, const struct berth_in
     return BERTH_OK;
 }
 
+static bool push_event(void *payload, const char *text, size_t size_bytes)
+{
+    berth_instance *instance = payload;
+    return instance->on_event(instance->payload, text, size_bytes);
+}
+
 static berth_status open_wasi(berth_instance *instance, const struct berth_instance_options *options,
                               berth_error **reterr)
 {
@@ -215,8 +221,14 @@ static berth_status open_wasi(berth_instance *instance, const struct berth_insta
         .max_open_files = berth_contract_limits(instance->contract)->open_files,
         .deterministic = berth_contract_deterministic(instance->contract),
         .on_denial = denial_from_wasi,
+        .on_event = instance->on_event ? push_event : NULL,
         .payload = instance,
+        .events = grants->events,
+        .watch = grants->watch,
     };
+    int r = wasi.watch && !wasi.deterministic ? schedule_watches(instance->schedule, &wasi.watches) : 0;
+    if (r < 0)
+        return error_set_errno(reterr, r, "changes of files cannot be watched");
     if (wasi.deterministic && wasi.random == WASI_RANDOM_OS)
         wasi.random = WASI_RANDOM_SEEDED;
     for (int i = 0; i < 3; i++)
@@ -224,7 +236,7 @@ static berth_status open_wasi(berth_instance *instance, const struct berth_insta
             wasi.streams[i] = (struct wasi_stream){.operations = &stream_operations,
                                                    .stream = &instance->streams[i],
                                                    .terminal = instance->streams[i].endpoint.terminal};
-    int r = wasi_context_new(&wasi, &instance->wasi);
+    r = wasi_context_new(&wasi, &instance->wasi);
     return r < 0 ? error_set_errno(reterr, r, "the descriptors of the visitor cannot be set up") : BERTH_OK;
 }
 
@@ -314,6 +326,7 @@ berth_status berth_instance_new(berth_schedule *schedule, berth_module *module, 
     instance->module = berth_module_ref(module);
     instance->contract = berth_contract_ref(contract);
     instance->on_denial = options->on_denial;
+    instance->on_event = options->on_event;
     instance->payload = options->payload;
     instance->run.instance = instance;
     schedule_add(schedule, instance);
@@ -382,4 +395,10 @@ void berth_instance_close_input(berth_instance *instance)
 {
     instance->streams[0].ended = true;
     schedule_stream_moved(instance, 0);
+}
+
+void berth_instance_resume_events(berth_instance *instance)
+{
+    if (run_is_active(instance))
+        schedule_wake(instance, WASI_WAIT_EVENTS);
 }

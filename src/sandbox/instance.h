@@ -98,6 +98,7 @@ struct berth_instance {
     char **strings;           /* argv and environment, one allocation */
     const char *const *args, *const *env;
     berth_denial_fn *on_denial;
+    berth_event_fn *on_event;
     void *payload;
     uint64_t memory_denials; /* the others are counted in wasi_usage */
 

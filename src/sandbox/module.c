@@ -26,13 +26,12 @@ enum {
     NAME_BYTES_SHOWN = 128,
 };
 
-DEFINE_CLEANUP(berth_module *, berth_module_unref)
-
 /* What the steps work on. */
 struct loading {
     berth_module *module;
     const void *bytes;
     size_t size_bytes;
+    int cancel; /* see berth_module_load_options */
     uint8_t sha256[SHA256_DIGEST_LENGTH];
     char *facts_json; /* as module_scan() gave it; NULL after a cache hit */
     struct text reason;
@@ -44,16 +43,20 @@ static void loading_done(struct loading *loading)
     text_done(&loading->reason);
 }
 
-/* The one way from a step's outcome to the caller's error. */
-static berth_status conclude(const struct loading *loading, int r, berth_error **reterr)
+berth_status module_conclude(const berth_module *module, int r, const struct text *reason,
+                             berth_error **reterr)
 {
     cleanup_text struct text sentence = {0};
-    const char *name = loading->module->name, *reason = loading->reason.data;
-    if (r == -ENOMEM || loading->reason.failed)
+    if (r == -ENOMEM || reason->failed)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
-    text_append_escaped(&sentence, name, strlen(name), NAME_BYTES_SHOWN);
+    text_append_escaped(&sentence, module->name, strlen(module->name), NAME_BYTES_SHOWN);
+    if (r == COMPILE_CANCELLED) {
+        text_append(&sentence, " was given up while it was loaded");
+        return error_set(reterr, sentence.failed ? BERTH_NO_MEMORY : BERTH_CANCELLED, "%s",
+                         sentence.failed ? "out of memory" : sentence.data);
+    }
     text_append(&sentence, r > 0 ? " is refused: " : " cannot be loaded: ");
-    text_append(&sentence, reason ? reason : "an unexpected error");
+    text_append(&sentence, reason->data ? reason->data : "an unexpected error");
     if (sentence.failed)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     return error_set(reterr, r > 0 ? BERTH_REFUSED : BERTH_IO, "%s", sentence.data);
@@ -61,7 +64,7 @@ static berth_status conclude(const struct loading *loading, int r, berth_error *
 
 /* ---- Steps -------------------------------------------------------------------------------------- */
 
-static void append_engine_error(struct text *reason, wasmtime_error_t *error)
+void module_append_engine_error(struct text *reason, wasmtime_error_t *error)
 {
     wasm_byte_vec_t message;
     wasmtime_error_message(error, &message);
@@ -83,11 +86,19 @@ static int check_size(struct loading *loading)
     return MODULE_SCAN_REFUSED;
 }
 
-/* What a slot of this engine's pool cannot hold, no contract can allow. */
-static int check_slot(struct loading *loading)
+int module_take_facts(berth_module *module, const char *json, size_t length)
 {
-    const struct module_facts *facts = &loading->module->facts;
-    const uint64_t max_bytes = loading->module->engine->options.max_memory_bytes;
+    int r = module_facts_parse(json, length, &module->facts);
+    if (r < 0)
+        return r;
+    module->facts_json = strndup(json, length);
+    return module->facts_json ? 0 : -ENOMEM;
+}
+
+int module_check_slot(const berth_module *module, struct text *reason)
+{
+    const struct module_facts *facts = &module->facts;
+    const uint64_t max_bytes = module->engine->options.max_memory_bytes;
     char observed[32], allowed[32];
     if (facts->has_memory && facts->memory_min_pages > max_bytes / WASM_PAGE_BYTES) {
         words_bytes(facts->memory_min_pages * WASM_PAGE_BYTES, observed, sizeof(observed));
@@ -95,17 +106,23 @@ static int check_slot(struct loading *loading)
         cleanup_free char *remedy =
             contract_line("limits.memory_mb", facts->memory_min_pages * WASM_PAGE_BYTES);
         text_append_format(
-            &loading->reason,
-            "it declares %s of memory, and the largest contract here allows %s; to allow it: %s", observed,
-            allowed, remedy ? remedy : "memory_mb");
+            reason, "it declares %s of memory, and the largest contract here allows %s; to allow it: %s",
+            observed, allowed, remedy ? remedy : "memory_mb");
         return MODULE_SCAN_REFUSED;
     }
     if (facts->table_min_elements > TABLE_ELEMENTS_MAX) {
-        text_append_format(&loading->reason, "its table has %" PRIu64 " entries; at most %d are allowed",
+        text_append_format(reason, "its table has %" PRIu64 " entries; at most %d are allowed",
                            facts->table_min_elements, TABLE_ELEMENTS_MAX);
         return MODULE_SCAN_REFUSED;
     }
     return 0;
+}
+
+static void forget_facts(berth_module *module)
+{
+    module_facts_done(&module->facts);
+    free(module->facts_json);
+    module->facts_json = NULL;
 }
 
 /* True with facts if there is a verified entry that this build understands. */
@@ -114,7 +131,7 @@ static bool find_in_cache(struct loading *loading, struct module_cache_entry *en
     berth_module *module = loading->module;
     const struct module_cache *cache = module->engine->cache;
     return cache && module_cache_look_up(cache, loading->sha256, entry) == 0 &&
-           module_facts_parse(entry->facts, entry->facts_bytes, &module->facts) == 0;
+           module_take_facts(module, entry->facts, entry->facts_bytes) == 0;
 }
 
 static bool use_entry(struct loading *loading, const struct module_cache_entry *entry)
@@ -126,7 +143,7 @@ static bool use_entry(struct loading *loading, const struct module_cache_entry *
     if (!error)
         return true;
     wasmtime_error_delete(error);
-    module_facts_done(&module->facts);
+    forget_facts(module);
     module_cache_forget(module->engine->cache, loading->sha256);
     return false;
 }
@@ -140,13 +157,13 @@ static int scan(struct loading *loading)
         module_scan(loading->bytes, loading->size_bytes, &options, &loading->facts_json, &loading->reason);
     if (r != 0)
         return r;
-    r = module_facts_parse(loading->facts_json, strlen(loading->facts_json), &loading->module->facts);
+    r = module_take_facts(loading->module, loading->facts_json, strlen(loading->facts_json));
     if (r < 0) {
         text_append(&loading->reason, "the scan's findings cannot be read");
         return r;
     }
     r = module_scan_imports(&loading->module->facts, &loading->reason);
-    return r != 0 ? r : check_slot(loading);
+    return r != 0 ? r : module_check_slot(loading->module, &loading->reason);
 }
 
 static int compile(struct loading *loading)
@@ -159,15 +176,15 @@ static int compile(struct loading *loading)
     if (r < 0)
         return r;
     cleanup_machine_code struct machine_code code = {0};
-    r = compiler_run(engine->compiler, engine->wasm, loading->sha256, stripped, stripped_bytes, &code,
-                     &loading->reason);
+    r = compiler_run(engine->compiler, engine->wasm, loading->sha256, stripped, stripped_bytes,
+                     loading->cancel, &code, &loading->reason);
     if (r != 0)
         return r;
     wasmtime_error_t *error =
         wasmtime_module_deserialize(engine->wasm, code.bytes, code.size_bytes, &module->code);
     if (error) {
         text_append(&loading->reason, "the engine does not take its machine code: ");
-        append_engine_error(&loading->reason, error);
+        module_append_engine_error(&loading->reason, error);
         if (!loading->reason.failed)
             compiler_remember(engine->compiler, loading->sha256, loading->reason.data);
         return COMPILE_REFUSED;
@@ -177,62 +194,125 @@ static int compile(struct loading *loading)
     return 0;
 }
 
-static int bind_to(struct loading *loading, wasmtime_linker_t *linker, wasmtime_instance_pre_t **ret)
+static int bind_to(const berth_module *module, wasmtime_linker_t *linker, wasmtime_instance_pre_t **ret,
+                   struct text *reason)
 {
-    wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, loading->module->code, ret);
+    wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, module->code, ret);
     if (!error)
         return 0;
-    text_append(&loading->reason, "its imports cannot be bound: ");
-    append_engine_error(&loading->reason, error);
+    text_append(reason, "its imports cannot be bound: ");
+    module_append_engine_error(reason, error);
     return MODULE_SCAN_REFUSED;
 }
 
-static int bind_imports(struct loading *loading)
+int module_bind(berth_module *module, struct text *reason)
 {
-    berth_module *module = loading->module;
-    int r = bind_to(loading, module->engine->linker, &module->bound);
-    return r != 0 ? r : bind_to(loading, module->engine->metered_linker, &module->bound_metered);
+    int r = bind_to(module, module->engine->linker, &module->bound, reason);
+    return r != 0 ? r : bind_to(module, module->engine->metered_linker, &module->bound_metered, reason);
+}
+
+/* 0, or MODULE_SCAN_REFUSED with a reason. */
+static int load_from_cache(struct loading *loading, bool *ret_found)
+{
+    cleanup_module_cache_entry struct module_cache_entry entry = {0};
+    *ret_found = false;
+    if (!find_in_cache(loading, &entry))
+        return 0;
+    int r = module_check_slot(loading->module, &loading->reason);
+    if (r == 0)
+        *ret_found = use_entry(loading, &entry);
+    return r;
 }
 
 static int load(struct loading *loading)
 {
+    bool found;
     int r = check_size(loading);
     if (r != 0)
         return r;
     SHA256(loading->bytes, loading->size_bytes, loading->sha256);
-    for (size_t i = 0; i < sizeof(loading->sha256); i++)
-        snprintf(loading->module->sha256 + 2 * i, 3, "%02x", loading->sha256[i]);
+    module_set_sha256(loading->module, loading->sha256);
     if (compiler_remembers(loading->module->engine->compiler, loading->sha256, &loading->reason))
         return COMPILE_REFUSED;
-    cleanup_module_cache_entry struct module_cache_entry entry = {0};
-    bool found = find_in_cache(loading, &entry);
-    r = found ? check_slot(loading) : 0;
-    if (r == 0 && !(found && use_entry(loading, &entry))) {
+    r = load_from_cache(loading, &found);
+    if (r == 0 && !found) {
         r = scan(loading);
         if (r == 0)
             r = compile(loading);
     }
-    return r != 0 ? r : bind_imports(loading);
+    return r != 0 ? r : module_bind(loading->module, &loading->reason);
 }
 
 /* ---- Modules ------------------------------------------------------------------------------------ */
 
-berth_status berth_module_load(berth_engine *engine, const void *bytes, size_t size_bytes, const char *name,
-                               berth_module **ret, berth_error **reterr)
+berth_module *module_new(berth_engine *engine, const char *name)
 {
-    cleanup(berth_module_unref_cleanup) berth_module *module = calloc(1, sizeof(*module));
+    cleanup_module berth_module *module = calloc(1, sizeof(*module));
     if (!module)
-        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+        return NULL;
     atomic_init(&module->references, 1);
     module->engine = berth_engine_ref(engine);
     module->name = strdup(name ? name : "module");
-    if (!module->name)
+    return module->name ? take_ptr(module) : NULL;
+}
+
+void module_set_sha256(berth_module *module, const uint8_t *sha256)
+{
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
+        snprintf(module->sha256 + 2 * i, 3, "%02x", sha256[i]);
+}
+
+void berth_module_load_options_init(struct berth_module_load_options *options)
+{
+    *options = (struct berth_module_load_options){.size = sizeof(*options), .cancel_descriptor = -1};
+}
+
+berth_status berth_module_load_cancellable(berth_engine *engine, const void *bytes, size_t size_bytes,
+                                           const char *name, const struct berth_module_load_options *options,
+                                           berth_module **ret, berth_error **reterr)
+{
+    if (options->size != sizeof(*options))
+        return error_set(
+            reterr, BERTH_INVALID,
+            "the load options were not made by berth_module_load_options_init() of this version");
+    cleanup_module berth_module *module = module_new(engine, name);
+    if (!module)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     cleanup(loading_done) struct loading loading = {
-        .module = module, .bytes = bytes, .size_bytes = size_bytes};
+        .module = module, .bytes = bytes, .size_bytes = size_bytes, .cancel = options->cancel_descriptor};
     int r = load(&loading);
     if (r != 0)
-        return conclude(&loading, r, reterr);
+        return module_conclude(module, r, &loading.reason, reterr);
+    *ret = take_ptr(module);
+    return BERTH_OK;
+}
+
+berth_status berth_module_load(berth_engine *engine, const void *bytes, size_t size_bytes, const char *name,
+                               berth_module **ret, berth_error **reterr)
+{
+    struct berth_module_load_options options;
+    berth_module_load_options_init(&options);
+    return berth_module_load_cancellable(engine, bytes, size_bytes, name, &options, ret, reterr);
+}
+
+berth_status berth_module_load_cached(berth_engine *engine, const uint8_t *sha256, const char *name,
+                                      berth_module **ret, berth_error **reterr)
+{
+    cleanup_module berth_module *module = module_new(engine, name);
+    bool found = false;
+    if (!module)
+        return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
+    cleanup(loading_done) struct loading loading = {.module = module, .cancel = -1};
+    memcpy(loading.sha256, sha256, sizeof(loading.sha256));
+    module_set_sha256(module, sha256);
+    int r = compiler_remembers(engine->compiler, sha256, &loading.reason) ? COMPILE_REFUSED
+                                                                          : load_from_cache(&loading, &found);
+    if (r == 0 && !found)
+        return error_set(reterr, BERTH_NOT_FOUND, "the module %s is not in the cache", module->sha256);
+    if (r == 0)
+        r = module_bind(module, &loading.reason);
+    if (r != 0)
+        return module_conclude(module, r, &loading.reason, reterr);
     *ret = take_ptr(module);
     return BERTH_OK;
 }
@@ -254,6 +334,7 @@ void berth_module_unref(berth_module *module)
     if (module->code)
         wasmtime_module_delete(module->code);
     module_facts_done(&module->facts);
+    free(module->facts_json);
     berth_engine_unref(module->engine);
     free(module->name);
     free(module);

@@ -16,8 +16,6 @@ enum {
     NAME_SECTION_KEPT_BYTES = 1 << 20,
 };
 
-static const char wasi_module[] = "wasi_snapshot_preview1";
-
 /*
  * A number is refused when it is above its cap. What honest programs have was measured: one of Rust's
  * standard library with debug information (7.5 MB) 1,013 functions, of which the largest has 7 KB; SQLite
@@ -151,45 +149,49 @@ static void append_name(struct text *reason, const struct module_import *import)
     text_append_escaped(reason, import->name, strlen(import->name), NAME_BYTES_SHOWN);
 }
 
-static const struct wasi_function_info *find_function(const char *name)
+static const struct wasi_function_info *find_function(const char *module, const char *name)
 {
     for (size_t i = 0; i < WASI_N_FUNCTIONS; i++)
-        if (strcmp(wasi_functions[i].name, name) == 0)
+        if (strcmp(wasi_functions[i].module, module) == 0 && strcmp(wasi_functions[i].name, name) == 0)
             return &wasi_functions[i];
     return NULL;
 }
 
+/* The functions of the module that was asked for; failing that, the modules there are. */
+static void append_nearest(struct text *reason, const struct module_import *import)
+{
+    const char *functions[WASI_N_FUNCTIONS + 1] = {0}, *modules[WASI_N_FUNCTIONS + 1] = {0};
+    size_t n_functions = 0;
+    for (size_t i = 0; i < WASI_N_FUNCTIONS; i++) {
+        modules[i] = wasi_functions[i].module;
+        if (strcmp(modules[i], import->module) == 0)
+            functions[n_functions++] = wasi_functions[i].name;
+    }
+    const char *nearest =
+        n_functions ? text_nearest(import->name, functions) : text_nearest(import->module, modules);
+    if (nearest)
+        text_append_format(reason, "; the nearest %sis %s", n_functions ? "" : "module ", nearest);
+}
+
 static int refuse_unknown(const struct module_import *import, struct text *reason)
 {
-    const char *functions[WASI_N_FUNCTIONS + 1] = {0};
-    const char *const modules[] = {wasi_module, NULL};
     text_append(reason, "it imports ");
     append_name(reason, import);
     text_append(reason, ", which berth does not offer");
-    for (size_t i = 0; i < WASI_N_FUNCTIONS; i++)
-        functions[i] = wasi_functions[i].name;
     size_t hintless = reason->length;
     append_hint(reason, import);
-    if (reason->length > hintless)
-        return MODULE_SCAN_REFUSED;
-    bool ours = strcmp(import->module, wasi_module) == 0;
-    const char *nearest =
-        ours ? text_nearest(import->name, functions) : text_nearest(import->module, modules);
-    if (nearest && ours)
-        text_append_format(reason, "; the nearest is %s", nearest);
-    else if (nearest)
-        text_append_format(reason, "; the nearest module is %s", nearest);
+    if (reason->length == hintless)
+        append_nearest(reason, import);
     return MODULE_SCAN_REFUSED;
 }
 
-/* Every function but proc_exit returns an errno. */
 static void append_type(struct text *type, const struct wasi_function_info *info)
 {
     text_append(type, "(");
     for (const char *letter = info->parameters; *letter; letter++)
         text_append_format(type, "%s%s", letter == info->parameters ? "" : ",",
                            *letter == 'I' ? "i64" : "i32");
-    text_append(type, strcmp(info->name, "proc_exit") == 0 ? ")->()" : ")->(i32)");
+    text_append(type, info->returns ? ")->(i32)" : ")->()");
 }
 
 static int check_type(const struct module_import *import, const struct wasi_function_info *info,
@@ -223,8 +225,7 @@ static int check_import(const struct module_import *import, struct text *reason)
 {
     if (import->kind != MODULE_FUNCTION)
         return refuse_kind(import, reason);
-    const struct wasi_function_info *info =
-        strcmp(import->module, wasi_module) == 0 ? find_function(import->name) : NULL;
+    const struct wasi_function_info *info = find_function(import->module, import->name);
     return info ? check_type(import, info, reason) : refuse_unknown(import, reason);
 }
 

@@ -17,7 +17,7 @@
 
 /* Rises when something that was let in would be refused now: sealed cache entries of before are not used
  * then. */
-enum { MODULE_SCAN_VERSION = 1 };
+enum { MODULE_SCAN_VERSION = 2 };
 
 enum module_scan_outcome { MODULE_SCAN_REFUSED = 1 };
 
@@ -31,8 +31,9 @@ struct module_scan_options {
 int module_scan(const void *bytes, size_t size_bytes, const struct module_scan_options *options,
                 char **ret_facts_json, struct text *reason);
 
-/* Compares the imports with the functions that berth offers: wasi_snapshot_preview1 with exactly its types.
- * 0, or MODULE_SCAN_REFUSED with a reason that names the first import that is not offered. */
+/* Compares the imports with the functions that berth offers, in the modules wasi_snapshot_preview1, liop, nmp
+ * and berth, with exactly their types. 0, or MODULE_SCAN_REFUSED with a reason that names the first import
+ * that is not offered. */
 int module_scan_imports(const struct module_facts *facts, struct text *reason);
 
 /* Whether berth offers this import, with this type. */

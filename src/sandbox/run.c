@@ -263,8 +263,8 @@ static uint64_t slice_cpu_ns(berth_schedule *schedule, uint64_t begun_ns, uint64
 static void place(berth_instance *instance, uint64_t now_ns, uint64_t share_until_ns)
 {
     const struct wasi_wait *waiting = &instance->waiting;
-    if (instance->in_call && (waiting->streams || waiting->deadline_ns > now_ns))
-        schedule_park(instance, waiting->deadline_ns, waiting->streams);
+    if (instance->in_call && (waiting->sources || waiting->deadline_ns > now_ns))
+        schedule_park(instance, waiting->deadline_ns, waiting->sources);
     else if (share_until_ns)
         schedule_park(instance, share_until_ns, 0);
     else

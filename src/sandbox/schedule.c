@@ -46,6 +46,7 @@ void berth_schedule_free(berth_schedule *schedule)
 {
     if (!schedule)
         return;
+    wasi_watches_free(schedule->watches);
     close_keeping_errno(schedule->epoll_fd);
     close_keeping_errno(schedule->cancel_fd);
     heap_done(&schedule->times);
@@ -93,7 +94,7 @@ static bool watch(berth_instance *instance, uint8_t mask)
 /* Streams with output on its way are watched besides those that a parked guest waits for. */
 static bool watch_needed(berth_instance *instance)
 {
-    uint8_t mask = instance->parking.streams;
+    uint8_t mask = instance->parking.sources;
     for (int i = 1; i < 3; i++)
         if (stream_has_output(&instance->streams[i]))
             mask |= (uint8_t)(1 << i);
@@ -131,7 +132,7 @@ void schedule_ready(berth_instance *instance)
         instance->run.parked_ns += saturating_sub_u64(clock_monotonic_ns(), instance->run.parked_since_ns);
         instance->run.parked_since_ns = 0;
     }
-    parking->streams = 0;
+    parking->sources = 0;
     watch_needed(instance);
     set_due(instance, UINT64_MAX);
     if (parking->queued)
@@ -141,11 +142,11 @@ void schedule_ready(berth_instance *instance)
     parking->round = instance->schedule->round;
 }
 
-void schedule_park(berth_instance *instance, uint64_t until_ns, uint8_t streams)
+void schedule_park(berth_instance *instance, uint64_t until_ns, uint8_t sources)
 {
     unqueue(instance);
     instance->run.parked_since_ns = clock_monotonic_ns();
-    instance->parking.streams = streams;
+    instance->parking.sources = sources;
     if (!watch_needed(instance)) {
         /* Nobody will say when the descriptor is ready, so look again now and then. */
         uint64_t retry_ns = instance->run.parked_since_ns + UNWATCHED_RETRY_MS * NS_PER_MS;
@@ -161,6 +162,39 @@ void schedule_forget(berth_instance *instance)
     heap_set(&instance->schedule->times, &instance->parking.due, UINT64_MAX);
 }
 
+void schedule_wake(berth_instance *instance, uint8_t source)
+{
+    if (instance->parking.sources & source)
+        schedule_ready(instance);
+}
+
+/* ---- Changes of files --------------------------------------------------------------------------- */
+
+static void on_change(void *payload)
+{
+    schedule_wake(payload, WASI_WAIT_CHANGE);
+}
+
+int schedule_watches(berth_schedule *schedule, struct wasi_watches **ret)
+{
+    struct wasi_watches *watches;
+    if (!schedule->watches) {
+        int r = wasi_watches_new(on_change, &watches);
+        if (r < 0)
+            return r;
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = watches};
+        if (epoll_ctl(schedule->epoll_fd, EPOLL_CTL_ADD, wasi_watches_descriptor(watches), &event) < 0) {
+            r = -errno;
+            wasi_watches_free(watches);
+            return r;
+        }
+        schedule->watches = watches;
+        schedule->n_watched++;
+    }
+    *ret = schedule->watches;
+    return 0;
+}
+
 /* ---- Streams ------------------------------------------------------------------------------------ */
 
 void schedule_pump(berth_instance *instance)
@@ -174,7 +208,7 @@ void schedule_stream_moved(berth_instance *instance, int stream)
 {
     if (!run_is_active(instance))
         return;
-    if (instance->parking.streams & (1 << stream))
+    if (instance->parking.sources & (1 << stream))
         schedule_ready(instance);
     else
         run_output_moved(&instance->run);
@@ -194,7 +228,7 @@ static bool has_room_again(const berth_instance *instance, uint8_t waited)
  * again. */
 static void service(berth_instance *instance)
 {
-    uint8_t waited = instance->parking.streams;
+    uint8_t waited = instance->parking.sources;
     size_t before = instance->streams[1].ring.length + instance->streams[2].ring.length;
     schedule_pump(instance);
     size_t after = instance->streams[1].ring.length + instance->streams[2].ring.length;
@@ -233,7 +267,9 @@ static void look_at_descriptors(berth_schedule *schedule, uint64_t now_ns)
         return;
     int n = epoll_wait(schedule->epoll_fd, events, EVENTS_PER_LOOK, 0);
     for (int i = 0; i < n; i++)
-        if (events[i].data.ptr)
+        if (events[i].data.ptr && events[i].data.ptr == schedule->watches)
+            wasi_watches_look(schedule->watches);
+        else if (events[i].data.ptr)
             service(events[i].data.ptr);
 }
 

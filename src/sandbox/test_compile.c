@@ -45,7 +45,7 @@ static int run_with(const char *program, const struct compile_limits *limits, st
                     struct text *reason)
 {
     cleanup_machine_code struct machine_code code = {0};
-    int r = compile_process_run(program, &settings, limits, wasm.bytes, wasm.size_bytes, &code, reason);
+    int r = compile_process_run(program, &settings, limits, wasm.bytes, wasm.size_bytes, -1, &code, reason);
     if (r == 0) {
         assert_true(code.size_bytes > 4);
         assert_memory_equal(code.bytes,
@@ -118,9 +118,11 @@ static void test_the_same_module_gives_the_same_code(void **state)
     cleanup_wasm struct wasm wasm = wasm_heavy(3, 100);
     (void)state;
     assert_int_equal(
-        compile_process_run(compiler(), &settings, &generous, wasm.bytes, wasm.size_bytes, &one, &reason), 0);
+        compile_process_run(compiler(), &settings, &generous, wasm.bytes, wasm.size_bytes, -1, &one, &reason),
+        0);
     assert_int_equal(
-        compile_process_run(compiler(), &settings, &generous, wasm.bytes, wasm.size_bytes, &two, &reason), 0);
+        compile_process_run(compiler(), &settings, &generous, wasm.bytes, wasm.size_bytes, -1, &two, &reason),
+        0);
     assert_int_equal(one.size_bytes, two.size_bytes);
     assert_memory_equal(one.bytes, two.bytes, one.size_bytes);
 }

@@ -19,10 +19,8 @@
 #include "sandbox/module.h"
 #include "sandbox/test_wasm.h"
 
-DEFINE_CLEANUP(berth_module *, berth_module_unref)
 DEFINE_CLEANUP(berth_engine *, berth_engine_unref)
 DEFINE_CLEANUP(berth_contract *, berth_contract_unref)
-#define cleanup_module   cleanup(berth_module_unref_cleanup)
 #define cleanup_engine   cleanup(berth_engine_unref_cleanup)
 #define cleanup_contract cleanup(berth_contract_unref_cleanup)
 

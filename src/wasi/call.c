@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables that bind the 46 names to their functions, and the one way into them. See wasi.h and call.h. */
+/* The tables that bind the names to their functions, and the one way into them. See wasi.h and call.h. */
 #include "wasi/call.h"
 
 #include <stdarg.h>
@@ -7,15 +7,24 @@
 #include "wasi/context.h"
 
 const struct wasi_function_info wasi_functions[WASI_N_FUNCTIONS] = {
-#define WASI_FUNCTION(name, parameters, blocks) [WASI_##name] = {#name, parameters, blocks},
+#define WASI_FUNCTION(name, parameters, blocks) \
+    [WASI_##name] = {WASI_MODULE, #name, parameters, WASI_##name != WASI_proc_exit, blocks},
 #include "wasi/wasi_functions.def"
 #undef WASI_FUNCTION
+#define EXTENSION_FUNCTION(module, name, implementation, parameters, returns, blocks) \
+    [WASI_##module##_##name] = {#module, #name, parameters, returns, blocks},
+#include "wasi/extension_functions.def"
+#undef EXTENSION_FUNCTION
 };
 
 static call_function *const implementations[WASI_N_FUNCTIONS] = {
 #define WASI_FUNCTION(name, parameters, blocks) [WASI_##name] = call_##name,
 #include "wasi/wasi_functions.def"
 #undef WASI_FUNCTION
+#define EXTENSION_FUNCTION(module, name, implementation, ...) \
+    [WASI_##module##_##name] = call_##implementation,
+#include "wasi/extension_functions.def"
+#undef EXTENSION_FUNCTION
 };
 
 int call_fault(struct call *call, const char *format, ...)

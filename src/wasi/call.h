@@ -35,6 +35,7 @@ typedef int call_function(struct call *call);
 #define WASI_FUNCTION(name, parameters, blocks) call_function call_##name;
 #include "wasi/wasi_functions.def"
 #undef WASI_FUNCTION
+call_function call_push_event, call_wait_for_change;
 
 static inline uint32_t call_u32(const struct call *call, unsigned index)
 {

@@ -51,7 +51,11 @@ int wasi_context_new(const struct wasi_options *options, struct wasi_context **r
     memcpy(context->streams, options->streams, sizeof context->streams);
     context->mounts = wasi_mounts_ref(options->mounts);
     context->on_denial = options->on_denial;
+    context->on_event = options->on_event;
     context->payload = options->payload;
+    context->events = options->events;
+    context->watch = options->watch;
+    context->watches = options->watches;
     context->clock = options->clock;
     context->random = options->random;
     context->deterministic = options->deterministic;

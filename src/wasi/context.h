@@ -15,7 +15,7 @@
 struct pending_call {
     bool active;
     enum wasi_function function;
-    uint64_t started_ns; /* poll_oneoff */
+    uint64_t started_ns; /* poll_oneoff, wait_for_change */
     uint64_t done_bytes; /* already moved */
     uint64_t position;   /* fd_readdir: the cookie to go on from */
 };
@@ -26,10 +26,13 @@ struct wasi_context {
     struct wasi_stream streams[3];
     struct wasi_mounts *mounts;
     void (*on_denial)(void *payload, const struct wasi_denial *denial);
+    bool (*on_event)(void *payload, const char *text, size_t size_bytes);
     void *payload;
     enum wasi_clock_mode clock;
     enum wasi_random_mode random;
     bool deterministic;
+    bool events, watch;
+    struct wasi_watches *watches;
     uint32_t max_open_files;
 
     struct wasi_usage usage;

@@ -8,6 +8,7 @@
 #include "wasi/context.h"
 #include "wasi/denial.h"
 #include "wasi/listing.h"
+#include "wasi/watch.h"
 
 uint64_t descriptor_rights(enum descriptor_kind kind, const struct mount *mount)
 {
@@ -120,6 +121,7 @@ uint32_t descriptor_add(struct call *call, const struct descriptor *descriptor)
 static void release(struct wasi_context *context, struct descriptor *descriptor)
 {
     listing_forget(context, descriptor);
+    watch_forget(descriptor);
     close_keeping_errno(descriptor->listing_fd);
     if (descriptor->kind == DESCRIPTOR_STREAM || descriptor->preopen)
         return;

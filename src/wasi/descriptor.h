@@ -21,6 +21,7 @@ enum descriptor_kind { DESCRIPTOR_FREE, DESCRIPTOR_STREAM, DESCRIPTOR_FILE, DESC
 enum { FIRST_DESCRIPTOR = 3 };
 
 struct listing;
+struct watch;
 
 struct descriptor {
     uint8_t kind;
@@ -31,6 +32,7 @@ struct descriptor {
     int listing_fd;          /* of a preopen: its own open directory for fd_readdir, or -1 */
     struct mount *mount;     /* NULL for streams */
     struct listing *listing; /* of a directory in deterministic mode, or NULL */
+    struct watch *watch;     /* once the guest has waited for a change of it, or NULL */
     uint64_t rights_base;
     uint64_t rights_inheriting;
 };

@@ -33,7 +33,7 @@ static int wait_for_stream(struct wasi_context *context, const struct descriptor
     if (descriptor->flags & FDFLAGS_NONBLOCK && !context->deterministic)
         return ERRNO_AGAIN;
     context->wait =
-        (struct wasi_wait){.deadline_ns = UINT64_MAX, .streams = (uint8_t)(1U << descriptor->stream)};
+        (struct wasi_wait){.deadline_ns = UINT64_MAX, .sources = (uint8_t)(1U << descriptor->stream)};
     return CALL_WAIT;
 }
 

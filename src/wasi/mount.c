@@ -19,11 +19,9 @@ static void mount_done(struct mount *mount)
 }
 
 /* Without /proc a hidden name could not be told from a visible one: then the mount is not made at all. */
-static int open_proc(int *proc_fd)
+int wasi_host_open_proc(int *ret_descriptor)
 {
     struct statfs status;
-    if (*proc_fd >= 0)
-        return 0;
     cleanup_close int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -31,8 +29,18 @@ static int open_proc(int *proc_fd)
         return -errno;
     if (status.f_type != PROC_SUPER_MAGIC)
         return -ENOSYS;
-    *proc_fd = take_fd(&fd);
+    *ret_descriptor = take_fd(&fd);
     return 0;
+}
+
+static int get_proc(struct wasi_mounts *mounts, int given)
+{
+    if (mounts->proc_fd >= 0)
+        return 0;
+    if (given < 0)
+        return wasi_host_open_proc(&mounts->proc_fd);
+    mounts->proc_fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
+    return mounts->proc_fd < 0 ? -errno : 0;
 }
 
 static int mount_open(struct mount *mount, const struct wasi_mount_options *options)
@@ -49,7 +57,7 @@ static int mount_open(struct mount *mount, const struct wasi_mount_options *opti
 }
 
 static int mount_init(struct mount *mount, struct wasi_mounts *mounts,
-                      const struct wasi_mount_options *options)
+                      const struct wasi_mount_options *options, int proc_descriptor)
 {
     int r = mount_open(mount, options);
     if (r)
@@ -64,7 +72,7 @@ static int mount_init(struct mount *mount, struct wasi_mounts *mounts,
     r = hide_rules_new(options->hide, options->n_hide, &mount->hide);
     if (r || !mount->hide)
         return r;
-    r = open_proc(&mounts->proc_fd);
+    r = get_proc(mounts, proc_descriptor);
     mount->proc_fd = mounts->proc_fd;
     if (r)
         return r;
@@ -72,8 +80,8 @@ static int mount_init(struct mount *mount, struct wasi_mounts *mounts,
     return mount_locate(mount, mount->fd, &location);
 }
 
-int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, struct wasi_mounts **ret,
-                    size_t *ret_failed)
+int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, int proc_descriptor,
+                    struct wasi_mounts **ret, size_t *ret_failed)
 {
     struct wasi_mounts *mounts = calloc(1, sizeof *mounts + n_options * sizeof mounts->mounts[0]);
     int r = mounts ? 0 : -ENOMEM;
@@ -91,7 +99,7 @@ int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, 
         if (r)
             break;
         mounts->n_mounts = i + 1;
-        r = mount_init(mount, mounts, &options[i]);
+        r = mount_init(mount, mounts, &options[i], proc_descriptor);
         if (r)
             break;
     }

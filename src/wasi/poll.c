@@ -91,7 +91,7 @@ static bool poll_stream(struct poll *poll, const struct descriptor *descriptor, 
     }
     if (stream->operations->ready(stream->stream, ret_bytes, ret_hangup))
         return true;
-    poll->wait.streams |= (uint8_t)(1U << descriptor->stream);
+    poll->wait.sources |= (uint8_t)(1U << descriptor->stream);
     return false;
 }
 

@@ -254,19 +254,19 @@ static void mounts_are_opened_all_or_none(void **state)
         {.guest = "/", .host = "/tmp", .descriptor = -1},
         {.guest = "/x", .host = "/this/is/not/there", .descriptor = -1},
     };
-    assert_int_equal(wasi_mounts_new(options, 2, &mounts, &failed), -ENOENT);
+    assert_int_equal(wasi_mounts_new(options, 2, -1, &mounts, &failed), -ENOENT);
     assert_int_equal(failed, 1);
     options[1] = (struct wasi_mount_options){.guest = "relative", .host = "/tmp", .descriptor = -1};
-    assert_int_equal(wasi_mounts_new(options, 2, &mounts, &failed), -EINVAL);
+    assert_int_equal(wasi_mounts_new(options, 2, -1, &mounts, &failed), -EINVAL);
     options[0] =
         (struct wasi_mount_options){.guest = "/", .host = "/tmp", .descriptor = -1, .hide = bad, .n_hide = 1};
-    assert_int_equal(wasi_mounts_new(options, 1, &mounts, &failed), -EINVAL);
+    assert_int_equal(wasi_mounts_new(options, 1, -1, &mounts, &failed), -EINVAL);
     assert_int_equal(failed, 0);
     options[0] = (struct wasi_mount_options){.guest = "/", .host = "/etc/passwd", .descriptor = -1};
-    assert_int_equal(wasi_mounts_new(options, 1, &mounts, &failed), -ENOTDIR);
+    assert_int_equal(wasi_mounts_new(options, 1, -1, &mounts, &failed), -ENOTDIR);
     assert_int_equal(host_open_descriptors(), before);
     assert_int_equal(wasi_host_check(), 0);
-    assert_int_equal(wasi_mounts_new(NULL, 0, &mounts, &failed), 0);
+    assert_int_equal(wasi_mounts_new(NULL, 0, -1, &mounts, &failed), 0);
     wasi_mounts_unref(mounts);
     wasi_mounts_unref(NULL);
     wasi_context_free(NULL);

@@ -160,7 +160,7 @@ static void mounts_and_contexts_that_cannot_be_made_leave_nothing(void **state)
         injected.error = ENOMEM;
         injected.failed = false;
         injected.on = true;
-        int r = wasi_mounts_new(&options, 1, &mounts, &failed);
+        int r = wasi_mounts_new(&options, 1, -1, &mounts, &failed);
         if (!r)
             r = wasi_context_new(&(struct wasi_options){.args = none, .env = none, .mounts = mounts},
                                  &context);

@@ -146,7 +146,7 @@ void test_guest_start(struct test_guest *guest, const struct test_setup *setup)
          .quota_bytes = setup->quota_bytes},
         {.guest = "/second", .host = second, .descriptor = -1, .writable = true},
     };
-    assert_int_equal(wasi_mounts_new(mounts, setup->two_mounts ? 2 : 1, &guest->mounts, &failed), 0);
+    assert_int_equal(wasi_mounts_new(mounts, setup->two_mounts ? 2 : 1, -1, &guest->mounts, &failed), 0);
     guest->context = make_context(guest, setup);
 }
 

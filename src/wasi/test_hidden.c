@@ -407,7 +407,7 @@ static void a_hidden_mount_point_of_the_host_is_hidden(void **state)
     struct wasi_mount_options mount = {
         .guest = "/", .host = "/", .descriptor = -1, .hide = hide, .n_hide = 1};
     test_guest_start(&g, &(struct test_setup){0});
-    assert_int_equal(wasi_mounts_new(&mount, 1, &mounts, &failed), 0);
+    assert_int_equal(wasi_mounts_new(&mount, 1, -1, &mounts, &failed), 0);
     assert_int_equal(
         wasi_context_new(&(struct wasi_options){.args = none, .env = none, .mounts = mounts}, &context), 0);
     wasi_context_free(g.context);

@@ -107,7 +107,7 @@ static void a_sleep_waits_for_its_deadline_and_counts_from_the_first_call(void *
     assert_int_equal(poll_n(&g, 2), WAITS);
     uint64_t deadline = wasi_context_wait(g.context)->deadline_ns;
     assert_true(deadline >= before + 2 * NS_PER_MS);
-    assert_int_equal(wasi_context_wait(g.context)->streams, 0);
+    assert_int_equal(wasi_context_wait(g.context)->sources, 0);
     while (clock_monotonic_ns() < deadline) {
         uint32_t r = poll_n(&g, 2);
         if (r == 0)
@@ -174,7 +174,7 @@ static void streams_are_ready_reported_together_or_waited_for(void **state)
     subscribe_fd(&g, 1, EVENTTYPE_FD_WRITE, 2);
     subscribe_clock(&g, 2, CLOCKID_MONOTONIC, NS_PER_S * 3600, 0);
     assert_int_equal(poll_n(&g, 3), WAITS);
-    assert_int_equal(wasi_context_wait(g.context)->streams, 1 | 4);
+    assert_int_equal(wasi_context_wait(g.context)->sources, 1 | 4);
     assert_true(wasi_context_wait(g.context)->deadline_ns != UINT64_MAX);
     g.streams[0].length = 5;
     g.streams[2].blocked = false;
@@ -195,7 +195,7 @@ static void streams_are_ready_reported_together_or_waited_for(void **state)
     g.streams[0].ended = false;
     subscribe_fd(&g, 0, EVENTTYPE_FD_READ, fd);
     assert_int_equal(poll_n(&g, 1), WAITS);
-    assert_int_equal(wasi_context_wait(g.context)->streams, 1);
+    assert_int_equal(wasi_context_wait(g.context)->sources, 1);
     test_guest_end(&g);
 }
 

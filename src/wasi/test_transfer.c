@@ -134,7 +134,7 @@ static void output_is_taken_whole_or_waited_for(void **state)
     assert_int_equal(guest_write(&g, 1, "12345"), 0);
     assert_int_equal(guest_result_u32(&g), 5);
     assert_int_equal(guest_write(&g, 1, "6789"), WAITS);
-    assert_int_equal(wasi_context_wait(g.context)->streams, 2);
+    assert_int_equal(wasi_context_wait(g.context)->sources, 2);
     assert_true(wasi_context_wait(g.context)->deadline_ns == UINT64_MAX);
     assert_int_equal(g.streams[1].length, 5);
     g.streams[1].length = 0;
@@ -155,7 +155,7 @@ static void a_stream_that_ends_is_told_apart_from_one_that_fails(void **state)
     uint32_t size;
     test_guest_start(&g, &(struct test_setup){0});
     assert_int_equal(guest_read(&g, 0, 10, NULL), WAITS);
-    assert_int_equal(wasi_context_wait(g.context)->streams, 1);
+    assert_int_equal(wasi_context_wait(g.context)->sources, 1);
     g.streams[0].ended = true;
     assert_int_equal(guest_read(&g, 0, 10, &size), 0);
     assert_int_equal(size, 0);

@@ -30,14 +30,22 @@ enum wasi_function {
 #define WASI_FUNCTION(name, parameters, blocks) WASI_##name,
 #include "wasi/wasi_functions.def"
 #undef WASI_FUNCTION
+#define EXTENSION_FUNCTION(module, name, ...) WASI_##module##_##name,
+#include "wasi/extension_functions.def"
+#undef EXTENSION_FUNCTION
     WASI_N_FUNCTIONS
 };
+
+/* The module name of preview 1. */
+#define WASI_MODULE "wasi_snapshot_preview1"
 
 enum { WASI_MAX_ARGUMENTS = 9 };
 
 struct wasi_function_info {
+    const char *module;     /* WASI_MODULE, or of an extension */
     const char *name;       /* "fd_read" */
     const char *parameters; /* "iiii" */
+    bool returns;           /* an errno; nothing otherwise */
     bool blocks;
 };
 extern const struct wasi_function_info wasi_functions[WASI_N_FUNCTIONS];
@@ -60,14 +68,32 @@ struct wasi_mount_options {
 
 /* Opens all or none. 0, or a negative errno with *ret_failed the index of the mount at fault: -EINVAL for a
  * guest path that is not absolute or a hide pattern that means nothing, -ENOSYS or -ENOENT for hidden names
- * where /proc is missing. Descriptors are taken over only if it succeeds. */
-int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, struct wasi_mounts **ret,
-                    size_t *ret_failed);
+ * where /proc is missing. Descriptors are taken over only if it succeeds. `proc_descriptor` is what
+ * wasi_host_open_proc() gave, duplicated here; -1: it is opened if there are hidden names. */
+int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, int proc_descriptor,
+                    struct wasi_mounts **ret, size_t *ret_failed);
 struct wasi_mounts *wasi_mounts_ref(struct wasi_mounts *mounts);
 void wasi_mounts_unref(struct wasi_mounts *mounts); /* accepts NULL */
 
 /* 0, or -ENOSYS if this kernel lacks what confinement needs (openat2 with RESOLVE_BENEATH). */
 int wasi_host_check(void);
+
+/* Opens /proc/self/fd, which says where files are that are open: a process that will not be able to open
+ * paths does it before. 0, -ENOSYS (that is no /proc), or another negative errno. */
+int wasi_host_open_proc(int *ret_descriptor);
+
+/* ---- Changes ------------------------------------------------------------------------------------ */
+
+/* Tells the contexts of one thread what changed on the host. Must outlive them. */
+struct wasi_watches;
+
+/* `on_change` is called with the payload of a context that may wait for a change that has now happened, from
+ * wasi_watches_look() and from inside of calls of any context. 0 or a negative errno. */
+int wasi_watches_new(void (*on_change)(void *payload), struct wasi_watches **ret);
+void wasi_watches_free(struct wasi_watches *watches); /* accepts NULL */
+/* When it can be read, there is something to look at. */
+int wasi_watches_descriptor(const struct wasi_watches *watches);
+void wasi_watches_look(struct wasi_watches *watches);
 
 /* ---- Streams ------------------------------------------------------------------------------------ */
 
@@ -126,7 +152,12 @@ struct wasi_options {
      * buffer is full or the input has ended. */
     bool deterministic;
     void (*on_denial)(void *payload, const struct wasi_denial *denial); /* may be NULL */
+    /* Takes an event, which is UTF-8 of at most 64 KiB and valid during the call; false: not now, the guest
+     * waits for WASI_WAIT_EVENTS. NULL: events are dropped. */
+    bool (*on_event)(void *payload, const char *text, size_t size_bytes);
     void *payload;
+    bool events, watch;           /* grants */
+    struct wasi_watches *watches; /* may be NULL; then waiting for changes is not supported */
 };
 
 /* Counters that the embedder reads at any time. */
@@ -172,7 +203,11 @@ enum wasi_result wasi_call(struct wasi_context *context, enum wasi_function func
 /* What a call that returned WASI_WAIT waits for: any of these. */
 struct wasi_wait {
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
-    uint8_t streams;      /* bit n: stream n (0 readable, 1 and 2 writable) */
+    uint8_t sources;      /* bit n: stream n (0 readable, 1 and 2 writable); and these: */
+};
+enum {
+    WASI_WAIT_CHANGE = 1 << 3, /* on_change of the watches */
+    WASI_WAIT_EVENTS = 1 << 4, /* there is room for events again */
 };
 const struct wasi_wait *wasi_context_wait(const struct wasi_context *context);
 
