@@ -32,6 +32,11 @@ int json_read(const char *text, size_t length, json_t **ret, char **reterr_messa
  * The caller frees it; NULL if memory is short. */
 char *json_write(const json_t *value, size_t indent);
 
+/* The value in canonical form, for hashes and signatures: RFC 8785 for values whose object keys are ASCII and
+ * whose numbers are integers (keys are compared byte by byte). *ret ends with NUL; the caller frees it. 0;
+ * -EINVAL if a number has a fraction or an exponent, or is 2^53 or more from 0; -ENOMEM. */
+int json_canonical(const json_t *value, char **ret, size_t *ret_length);
+
 /* The characters of a string value, valid as long as the value, or NULL if it is no string or holds a NUL. */
 const char *json_text(const json_t *value);
 

@@ -9,8 +9,9 @@
 
 #include <stdint.h>
 
+#include "base/key_sizes.h"
+
 enum {
-    ED25519_PUBLIC_KEY_BYTES = 32,
     PEER_ID_CHARACTERS = 53, /* of an Ed25519 key, with the NUL */
 };
 

@@ -12,13 +12,11 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/key_sizes.h"
 #include "base/peer_id.h" /* and peer_id_of_ed25519() */
 
 enum {
     IDENTITY_SECRET_BYTES = 64,
-    ED25519_SIGNATURE_BYTES = 64,
-    ML_DSA_65_PUBLIC_KEY_BYTES = 1952,
-    ML_DSA_65_SIGNATURE_BYTES = 3309,
     IDENTITY_NONCE_BYTES = 32,
     IDENTITY_PROOF_BYTES = 24 + IDENTITY_NONCE_BYTES + ED25519_PUBLIC_KEY_BYTES + 32,
 };
