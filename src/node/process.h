@@ -7,12 +7,15 @@
  *    0, 1   /dev/null
  *    2      the supervisor's stderr
  *    3      its control socket to the supervisor: SOCK_SEQPACKET, one struct control_message a packet, at
- * most one descriptor with it (SCM_RIGHTS) and gets everything else as control messages until CONTROL_GO;
- * then it gives away what it does not need. When the control socket closes, the supervisor is gone, and the
- * child ends.
+ *           most one descriptor with it (SCM_RIGHTS)
+ * It gets everything else as control messages until CONTROL_GO; then it gives away what it does not need.
+ * When the control socket closes, the supervisor is gone, and the child ends.
  *
- * Front and worker, front and compiler, talk over socket pairs that the supervisor makes and hands to both
- * ends; when one end dies, the other gets a new one. The worker outlives a front.
+ * Front and worker, front and compiler, talk over socket pairs (SOCK_SEQPACKET, close-on-exec, blocking until
+ * an end changes its own) that the supervisor makes and hands to both ends; when one end dies, the other gets
+ * a new one. The worker outlives a front. A front has as many channels as there are workers when it gets
+ * CONTROL_GO; the channel to a worker that does not stand just then is closed at the other end. A worker or
+ * compiler that starts while there is no front gets CONTROL_GO without a channel, and one later.
  */
 #ifndef BERTH_NODE_PROCESS_H
 #define BERTH_NODE_PROCESS_H
@@ -39,10 +42,13 @@ enum control_kind {
     CONTROL_GO = 8,       /* that was all */
     CONTROL_RELOAD = 9,   /* to the front: a memory file with new settings */
     CONTROL_DRAIN = 10,   /* to the front: end well */
+    CONTROL_ISOLATION = 11, /* to the front, when all are ready; text: JSON array of the layers that workers
+                               lack; index: how many */
     /* To the supervisor. */
-    CONTROL_READY = 32,   /* text: of the front, the ready line's JSON; of others, JSON {"isolation": […]} */
-    CONTROL_FAILED = 33,  /* text: a sentence why it cannot start; index: exit status */
-    CONTROL_DRAINED = 34, /* from the front */
+    CONTROL_READY = 32,      /* text: of the front, the ready line's JSON; of others, JSON
+                                {"isolation": […]} with the names of the layers that this kernel lacks */
+    CONTROL_FAILED = 33,     /* text: a sentence why it cannot start; index: exit status */
+    CONTROL_DRAINED = 34,    /* from the front */
     CONTROL_END_WORKER = 35, /* from the front: worker `index` broke the protocol: kill it */
     CONTROL_RELOADED = 36,   /* from the front; text: "" or a sentence why the old settings stay */
 };
