@@ -116,7 +116,7 @@ struct walk {
     bool head_seen;
 };
 
-__attribute__((format(printf, 2, 3))) static int fault(struct walk *walk, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int stumble(struct walk *walk, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -134,8 +134,8 @@ static void look_for_head(struct walk *walk)
 static int missing(struct walk *walk, uint64_t from, uint64_t to)
 {
     if (from == to)
-        return fault(walk, "entry %" PRIu64 " is missing", from);
-    return fault(walk, "entries %" PRIu64 " to %" PRIu64 " are missing", from, to);
+        return stumble(walk, "entry %" PRIu64 " is missing", from);
+    return stumble(walk, "entries %" PRIu64 " to %" PRIu64 " are missing", from, to);
 }
 
 /* The hash that the first entry builds on. */
@@ -156,7 +156,7 @@ static int find_predecessor(struct walk *walk)
                                    : database_errno(walk->connection, code);
     const char *wrong = chain_entry_read(statement, &entry);
     if (wrong)
-        return fault(walk, "entry %" PRIu64 ": %s", walk->first - 1, wrong);
+        return stumble(walk, "entry %" PRIu64 ": %s", walk->first - 1, wrong);
     walk->end->number = entry.number;
     memcpy(walk->end->hash, entry.hash, CHAIN_HASH_BYTES);
     return 0;
@@ -169,18 +169,18 @@ static int check_entry(struct walk *walk)
     uint64_t expected = walk->end->number + 1;
     int64_t number = sqlite3_column_int64(walk->entries, 0);
     if (number < (int64_t)expected)
-        return fault(walk, "entry %" PRId64 " does not belong here: numbers begin with 1", number);
+        return stumble(walk, "entry %" PRId64 " does not belong here: numbers begin with 1", number);
     if ((uint64_t)number != expected)
         return missing(walk, expected, (uint64_t)number - 1);
     const char *wrong = chain_entry_read(walk->entries, &entry);
     if (wrong)
-        return fault(walk, "entry %" PRIu64 ": %s", expected, wrong);
+        return stumble(walk, "entry %" PRIu64 ": %s", expected, wrong);
     chain_hash(walk->end->hash, &entry, hash);
     if (memcmp(hash, entry.hash, CHAIN_HASH_BYTES) != 0)
-        return fault(walk,
-                     "entry %" PRIu64
-                     " was changed, inserted or moved: its hash does not fit it and the entry before",
-                     expected);
+        return stumble(walk,
+                       "entry %" PRIu64
+                       " was changed, inserted or moved: its hash does not fit it and the entry before",
+                       expected);
     walk->end->number = expected;
     memcpy(walk->end->hash, hash, CHAIN_HASH_BYTES);
     look_for_head(walk);
@@ -195,10 +195,10 @@ static int check_signature(struct walk *walk)
     chain_signed_bytes(walk->end->number, walk->end->hash, signed_bytes);
     if (!signature || sqlite3_column_bytes(walk->signatures, 1) != CHAIN_SIGNATURE_BYTES ||
         ED25519_verify(signed_bytes, sizeof signed_bytes, signature, walk->public_key) != 1)
-        return fault(walk,
-                     "entry %" PRIu64 ": its signature is not the node's; what came since entry %" PRIu64
-                     " cannot be trusted",
-                     walk->end->number, walk->signed_up_to + 1);
+        return stumble(walk,
+                       "entry %" PRIu64 ": its signature is not the node's; what came since entry %" PRIu64
+                       " cannot be trusted",
+                       walk->end->number, walk->signed_up_to + 1);
     walk->signed_up_to = walk->end->number;
     walk->end->signatures++;
     return 0;
@@ -219,13 +219,13 @@ static int walk_rows(struct walk *walk)
             return database_errno(walk->connection, signature_row);
         int64_t at = signature_row == SQLITE_ROW ? sqlite3_column_int64(walk->signatures, 0) : INT64_MAX;
         if (entry_row == SQLITE_DONE && signature_row == SQLITE_ROW)
-            return fault(walk,
-                         "entry %" PRId64 " is signed but missing: the log was cut back after entry %" PRIu64,
-                         at, walk->end->number);
+            return stumble(
+                walk, "entry %" PRId64 " is signed but missing: the log was cut back after entry %" PRIu64,
+                at, walk->end->number);
         if (entry_row == SQLITE_DONE)
             return 0;
         if (at < (int64_t)walk->end->number)
-            return fault(walk, "entry %" PRId64 " is signed but missing", at);
+            return stumble(walk, "entry %" PRId64 " is signed but missing", at);
         if ((uint64_t)at == walk->end->number) {
             r = check_signature(walk);
             if (r != 0)
@@ -246,13 +246,13 @@ static int prepare_from(struct walk *walk, const char *sql, sqlite3_stmt **ret)
 static int check_end(struct walk *walk)
 {
     if (walk->end->number > walk->signed_up_to)
-        return fault(walk, "entry %" PRIu64 " is not signed: signatures end with entry %" PRIu64,
-                     walk->signed_up_to + 1, walk->signed_up_to);
+        return stumble(walk, "entry %" PRIu64 " is not signed: signatures end with entry %" PRIu64,
+                       walk->signed_up_to + 1, walk->signed_up_to);
     if (walk->head && !walk->head_seen)
-        return fault(walk,
-                     "the hash that was to be found is not in the log, which ends with entry %" PRIu64
-                     ": it was cut back, or is another log",
-                     walk->end->number);
+        return stumble(walk,
+                       "the hash that was to be found is not in the log, which ends with entry %" PRIu64
+                       ": it was cut back, or is another log",
+                       walk->end->number);
     return 0;
 }
 
@@ -281,5 +281,7 @@ int chain_walk(sqlite3 *connection, uint64_t first, const uint8_t public_key[sta
     look_for_head(&walk);
     if (r == 0)
         r = walk_rows(&walk);
+    if (r == -EBADMSG)
+        return stumble(&walk, "the file is damaged after entry %" PRIu64, ret->number);
     return r == 0 ? check_end(&walk) : r;
 }
