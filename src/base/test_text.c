@@ -101,6 +101,24 @@ static void a_cut_is_marked_and_splits_no_character_into_garbage(void **state)
     assert_string_equal(text.data, "abc\\xc3…");
 }
 
+static void what_is_safe_already_is_not_escaped_again(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a\\x1b stays", "a\\x1b stays"},
+        {"a\\x1b with \x1b", "a\\\\x1b with \\x1b"},
+        {"", ""},
+        {"zwölf Zeichen", "zwölf Z…"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct text text = {0};
+        text_append(&text, "");
+        text_append_escaped_once(&text, cases[i][0], strlen(cases[i][0]), i == 3 ? 8 : 100);
+        assert_string_equal(text.data ? text.data : "", cases[i][1]);
+        text_done(&text);
+    }
+}
+
 static void utf8_is_told_from_other_bytes(void **state)
 {
     (void)state;
@@ -146,6 +164,7 @@ int main(void)
         cmocka_unit_test(what_reorders_or_breaks_lines_is_escaped),
         cmocka_unit_test(malformed_utf8_is_escaped_byte_by_byte),
         cmocka_unit_test(a_cut_is_marked_and_splits_no_character_into_garbage),
+        cmocka_unit_test(what_is_safe_already_is_not_escaped_again),
         cmocka_unit_test(utf8_is_told_from_other_bytes),
         cmocka_unit_test(the_nearest_word_is_found_through_typing_errors),
         cmocka_unit_test(nothing_near_gives_no_suggestion),

@@ -140,6 +140,29 @@ void text_append_escaped(struct text *text, const char *bytes, size_t length, si
         text_append(text, "…");
 }
 
+static bool is_printable(const unsigned char *input, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        size_t sequence =
+            input[i] >= 0x80 ? printable_length(input + i, length - i) : input[i] >= 0x20 && input[i] < 0x7f;
+        if (sequence == 0)
+            return false;
+        i += sequence;
+    }
+    return true;
+}
+
+void text_append_escaped_once(struct text *text, const char *bytes, size_t length, size_t maximum)
+{
+    if (!is_printable((const unsigned char *)bytes, length)) {
+        text_append_escaped(text, bytes, length, maximum);
+        return;
+    }
+    text_append_bytes(text, bytes, text_utf8_prefix(bytes, length < maximum ? length : maximum));
+    if (length > maximum)
+        text_append(text, "…");
+}
+
 char *text_take(struct text *text)
 {
     char *taken = NULL;

@@ -32,6 +32,9 @@ void text_append_format_list(struct text *text, const char *format, va_list argu
  * ASCII and well-formed UTF-8 above U+009F stay, everything else becomes \n, \t, \xNN, and a backslash is
  * doubled. At most `maximum` input bytes are used; "…" marks the cut. */
 void text_append_escaped(struct text *text, const char *bytes, size_t length, size_t maximum);
+/* The same for text that may have been made safe where it came from: if it is safe it stays as it is, with
+ * its backslashes. */
+void text_append_escaped_once(struct text *text, const char *bytes, size_t length, size_t maximum);
 
 /* Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7). */
 bool text_is_utf8(const char *bytes, size_t length);
