@@ -39,6 +39,8 @@ extern const struct command cmd_call;
 extern const struct command cmd_inspect;
 extern const struct command cmd_contract;
 extern const struct command cmd_cache;
+extern const struct command cmd_verify;
+extern const struct command cmd_serve;
 extern const struct command cmd_version;
 extern const struct command cmd_help;
 extern const struct command cmd_completion;
