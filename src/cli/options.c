@@ -9,7 +9,7 @@
 #include "cli/help.h"
 #include "cli/output.h"
 
-enum { OPTIONS_MAX = 64, NAME_MAX_BYTES = 48 };
+enum { OPTIONS_MAX = 128, NAME_MAX_BYTES = 48 };
 
 static const struct option help_option[] = {
     {.id = OPTION_HELP, .letter = 'h', .name = "help", .help = "show this help"},

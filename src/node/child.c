@@ -124,5 +124,6 @@ void child_name(const struct child *child, char ret[static CHILD_NAME_BYTES])
     if (strcmp(child->role, ROLE_WORKER) == 0)
         snprintf(ret, CHILD_NAME_BYTES, "worker %u", child->number);
     else
-        snprintf(ret, CHILD_NAME_BYTES, "%s", strcmp(child->role, ROLE_FRONT) == 0 ? "front" : "compiler");
+        snprintf(ret, CHILD_NAME_BYTES, "%s",
+                 strcmp(child->role, ROLE_FRONT) == 0 ? "the front" : "the compiler");
 }

@@ -37,7 +37,7 @@ void child_signal(const struct child *child, int signal_number);
 bool child_has_ended(const struct child *child, int *ret_status);
 void child_retire(struct child *child, uint64_t now_ns);
 
-/* "worker 2"; `ret` has CHILD_NAME_BYTES. */
+/* "worker 2", "the front"; `ret` has CHILD_NAME_BYTES. */
 enum { CHILD_NAME_BYTES = 32 };
 void child_name(const struct child *child, char ret[static CHILD_NAME_BYTES]);
 

@@ -119,7 +119,7 @@ static bool report_isolation(struct supervisor *supervisor)
         fail_start(supervisor, sentence.data ? sentence.data : "memory is short", NODE_FAILURE);
         return false;
     }
-    if (missing > 0)
+    if (missing > 0 && supervisor->phase == STARTING)
         log_event(&supervisor->log, LOG_LEVEL_WARNING, "isolation_incomplete",
                   log_text("missing", names.data));
     if (array && strlen(array) < CONTROL_TEXT_BYTES)
@@ -239,10 +239,10 @@ static void describe_end(const struct child *child, int wait_status, char *ret, 
     char name[CHILD_NAME_BYTES];
     child_name(child, name);
     if (WIFSIGNALED(wait_status))
-        snprintf(ret, size, "the %s was ended by signal %d (%s)", name, WTERMSIG(wait_status),
+        snprintf(ret, size, "%s was ended by signal %d (%s)", name, WTERMSIG(wait_status),
                  strsignal(WTERMSIG(wait_status)));
     else
-        snprintf(ret, size, "the %s ended with status %d", name, WEXITSTATUS(wait_status));
+        snprintf(ret, size, "%s ended with status %d", name, WEXITSTATUS(wait_status));
 }
 
 static void child_ended(struct supervisor *supervisor, struct child *child, int wait_status)
