@@ -28,21 +28,24 @@ typedef struct berth_client berth_client;
 
 struct berth_client_options {
     size_t size;                   /* sizeof(struct berth_client_options); the init function sets it */
-    const char *address;           /* "HOST[:PORT]", "[IPv6]:PORT"; default port 50051 */
+    const char *address;           /* "HOST[:PORT]", "[IPv6][:PORT]"; default port 50051 */
     const char *token;             /* bearer token, or NULL */
     bool tls;                      /* TLS 1.3; also if tls_ca is given */
     const char *tls_ca;            /* PEM file of trusted authorities; NULL: the system's */
     const char *certificate, *key; /* PEM files of a client certificate, or NULL */
     const uint8_t *identity;       /* 32-byte Ed25519 secret to prove who calls, or NULL */
     const char *known_nodes;       /* file of pinned keys; NULL: $XDG_STATE_HOME/berth/known-nodes */
-    const char *node;              /* peer id that the node must have; NULL: as pinned, or pinned now */
-    uint32_t connect_timeout_ms;   /* default 10000 */
+    /* Peer id that the node must have; the known-nodes file is then not looked at. NULL: as pinned there, or
+     * pinned now. */
+    const char *node;
+    uint32_t connect_timeout_ms; /* from the look-up to the node's first word; default 10000 */
 };
 
 BERTH_API void berth_client_options_init(struct berth_client_options *options);
 
-/* Connects and checks who answers. Errors: BERTH_NOT_FOUND (no such host), BERTH_IO (nobody listens, TLS
- * fails), BERTH_REFUSED (another key than the one that is known), BERTH_INVALID. */
+/* Connects and checks who answers. Errors: BERTH_IO (no such host, nobody listens, TLS fails, a file cannot
+ * be read or written), BERTH_REFUSED (another key than the one that is known, or than `node` says),
+ * BERTH_UNSUPPORTED (what answers is no berth node), BERTH_INVALID. */
 BERTH_API BERTH_MUST_USE berth_status berth_client_new(const struct berth_client_options *options,
                                                        berth_client **ret, berth_error **reterr);
 BERTH_API void berth_client_free(berth_client *client); /* accepts NULL */
@@ -93,34 +96,37 @@ struct berth_visit_end {
     bool detached;              /* started, and left to itself */
 };
 
-/* Errors: BERTH_REFUSED (the node says no; the sentence is the node's), BERTH_IO (the connection, or the
- * node, is gone), BERTH_INTERNAL (seal or receipt do not hold: what was received must not be trusted),
- * BERTH_ENDED (cancelled here). */
+/* How a program ended, a refused module included, is no error but *ret. Errors: BERTH_REFUSED (the node says
+ * no; its sentence is in the error), BERTH_IO (the connection, or the node, is gone), BERTH_INTERNAL (seal or
+ * receipt do not hold, or the end is missing: what was received must not be trusted), BERTH_CANCELLED (here),
+ * BERTH_ENDED (the deadline is over, and the node did not say how it ended), BERTH_INVALID. */
 BERTH_API BERTH_MUST_USE berth_status berth_client_visit(berth_client *client,
                                                          const struct berth_visit *visit,
                                                          const struct berth_visit_end **ret,
                                                          berth_error **reterr);
 
-/* Safe from any thread and from signal handlers. */
+/* Ends the call that is going on, or else the next one: a cancel that comes a moment too early is not lost.
+ * Safe from any thread and from signal handlers. */
 BERTH_API void berth_client_cancel(berth_client *client);
 
-/* gRPC status that the node answered last with, 0 to 16. */
+/* gRPC status that the last call ended with, 0 to 16. */
 BERTH_API int berth_client_grpc_status(const berth_client *client);
 
 /* ---- Runs on the node ---------------------------------------------------------------------------------- */
 
-/* Strings are valid during the call in which they are shown. */
+/* Strings are the node's, not escaped, and valid during the call in which they are shown. */
 struct berth_run_info {
     const char *run_id, *principal, *capability, *module_sha256, *name, *state, *cause;
     uint32_t exit_code;
     int64_t started_ns, ended_ns; /* since 1970 */
     bool detached;
     uint64_t last_sequence;
-    const char *receipt; /* JSON or NULL */
+    const char *receipt; /* JSON, its signatures verified; NULL: not ended */
 };
 typedef bool berth_run_info_fn(void *payload, const struct berth_run_info *info);
-typedef bool berth_event_fn(void *payload, uint64_t sequence, int64_t time_ns, const char *text);
+typedef bool berth_watch_event_fn(void *payload, uint64_t sequence, int64_t time_ns, const char *text);
 
+/* The caller's own runs, newest first; at most `limit`, 0: 100. */
 BERTH_API BERTH_MUST_USE berth_status berth_client_runs(berth_client *client, bool running, uint32_t limit,
                                                         berth_run_info_fn *visit, void *payload,
                                                         berth_error **reterr);
@@ -134,7 +140,7 @@ BERTH_API BERTH_MUST_USE berth_status berth_client_stop(berth_client *client, co
 /* Events after that number, as they come, until the run ends (then `end` is called) or `event` returns false.
  * A lost connection is BERTH_IO: watch again from the last number. */
 BERTH_API BERTH_MUST_USE berth_status berth_client_watch(berth_client *client, const char *run_id,
-                                                         uint64_t after, berth_event_fn *event,
+                                                         uint64_t after, berth_watch_event_fn *event,
                                                          void (*dropped)(void *payload, uint64_t up_to),
                                                          berth_run_info_fn *end, void *payload,
                                                          berth_error **reterr);

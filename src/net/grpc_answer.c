@@ -81,7 +81,7 @@ static void take_words(struct answer *answer, const char *value, size_t value_by
         grpc_message_decode(&decoded, encoded);
     text_done(answer->words);
     if (decoded.length > 0)
-        text_append_escaped(answer->words, decoded.data, decoded.length, WORDS_MAX_BYTES);
+        text_append_escaped_once(answer->words, decoded.data, decoded.length, WORDS_MAX_BYTES);
 }
 
 bool answer_field(struct answer *answer, const char *name, size_t name_bytes, const char *value,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See grpc_client.h. A struct call lies on the stack of grpc_client_call() and is over before that returns;
- * what the server still says about it is dropped by nghttp2. */
+ * what nghttp2 still has of it afterwards, in either direction, finds no call and is dropped. */
 #include "net/grpc_client.h"
 
 #include <errno.h>
@@ -63,6 +63,12 @@ struct call {
 
 /* ---- Upload -------------------------------------------------------------------------------------------- */
 
+/* The call that is going on, if this is its stream: nghttp2 may still have frames of an earlier one. */
+static struct call *call_of(struct grpc_client *client, int32_t stream_id)
+{
+    return client->call && client->call->stream_id == stream_id ? client->call : NULL;
+}
+
 static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t stream_id,
                             int32_t connection_window, int32_t stream_window, uint32_t max_frame_bytes,
                             void *user_data)
@@ -77,8 +83,10 @@ static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t stre
 static ssize_t next_frame(nghttp2_session *session, int32_t stream_id, uint8_t *buffer, size_t length,
                           uint32_t *flags, nghttp2_data_source *source, void *user_data)
 {
-    (void)session, (void)stream_id, (void)buffer, (void)user_data;
-    const struct call *call = source->ptr;
+    (void)session, (void)buffer, (void)source;
+    const struct call *call = call_of(user_data, stream_id);
+    if (!call)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     uint64_t left = call->total_bytes - call->sent_bytes;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (left <= length)
@@ -108,12 +116,15 @@ static void write_pieces(struct grpc_client *client, struct call *call, size_t l
 static int send_frame(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length,
                       nghttp2_data_source *source, void *user_data)
 {
-    (void)session, (void)frame;
+    (void)session, (void)source;
     struct grpc_client *client = user_data;
+    struct call *call = call_of(client, frame->hd.stream_id);
+    if (!call)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (stream_queued_bytes(client->stream) >= STREAM_HIGH_BYTES)
         return NGHTTP2_ERR_WOULDBLOCK;
     stream_write(client->stream, header, FRAME_HEADER_BYTES);
-    write_pieces(client, source->ptr, length);
+    write_pieces(client, call, length);
     return 0;
 }
 
@@ -122,18 +133,13 @@ static void tell_progress(struct call *call)
     const struct grpc_request *request = call->request;
     uint64_t whole = call->total_bytes - GRPC_PREFIX_BYTES;
     uint64_t sent = saturating_sub_u64(call->sent_bytes, GRPC_PREFIX_BYTES);
-    if (!request->uploaded || call->told_all)
+    if (!request->uploaded || call->told_all || call->answer.is_over)
         return;
     call->told_all = sent == whole;
     request->uploaded(request->payload, sent, whole);
 }
 
 /* ---- What the server says ------------------------------------------------------------------------------ */
-
-static struct call *call_of(struct grpc_client *client, int32_t stream_id)
-{
-    return client->call && client->call->stream_id == stream_id ? client->call : NULL;
-}
 
 /* Tells the server that nobody listens any more. */
 static void give_up(struct grpc_client *client, struct call *call)
@@ -159,7 +165,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     (void)flags;
     struct grpc_client *client = user_data;
     struct call *call = call_of(client, stream_id);
-    if (call && !answer_bytes(&call->answer, bytes, size_bytes))
+    if (call && !call->answer.is_over && !answer_bytes(&call->answer, bytes, size_bytes))
         give_up(client, call);
     return nghttp2_session_consume(session, stream_id, size_bytes) == NGHTTP2_ERR_NOMEM
                ? NGHTTP2_ERR_CALLBACK_FAILURE
@@ -269,6 +275,8 @@ static const struct stream_events events = {on_opened, on_received, on_writable,
 
 /* ---- Time and cancel ----------------------------------------------------------------------------------- */
 
+static void on_timer(uv_timer_t *timer);
+
 /* Looks at what is due, and sets the timer for what comes next. */
 static void check_time(struct grpc_client *client)
 {
@@ -293,7 +301,7 @@ static void check_time(struct grpc_client *client)
     uint64_t next = saturating_add_u64(client->heard_ns, client->keepalive_ns);
     if (call->deadline_ns < next)
         next = call->deadline_ns;
-    uv_timer_start(&client->timer, client->timer.timer_cb, (next - now) / NS_PER_MS + 1, 0);
+    uv_timer_start(&client->timer, on_timer, (next - now) / NS_PER_MS + 1, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -342,7 +350,7 @@ static int submit(struct grpc_client *client, struct call *call)
     nghttp2_nv fields[FIELDS_MAX];
     size_t count = 0;
     char timeout[16];
-    nghttp2_data_provider upload = {.source.ptr = call, .read_callback = next_frame};
+    nghttp2_data_provider upload = {.read_callback = next_frame};
     fields[count++] = field(":method", "POST", false);
     fields[count++] = field(":scheme", client->tls ? "https" : "http", false);
     fields[count++] = field(":path", call->request->path, false);
@@ -367,7 +375,7 @@ static void say_farewell(struct grpc_client *client)
     uint64_t now;
     while (client->stream && stream_queued_bytes(client->stream) > 0 &&
            (now = clock_monotonic_ns()) < until) {
-        uv_timer_start(&client->timer, client->timer.timer_cb, (until - now) / NS_PER_MS + 1, 0);
+        uv_timer_start(&client->timer, on_timer, (until - now) / NS_PER_MS + 1, 0);
         uv_run(&client->loop, UV_RUN_ONCE);
     }
 }
@@ -413,7 +421,7 @@ static void run_call(struct grpc_client *client, struct call *call)
     uv_timer_stop(&client->timer);
 }
 
-int grpc_client_call(struct grpc_client *client, const struct grpc_request *request, struct grpc_answer *ret)
+void grpc_client_call(struct grpc_client *client, const struct grpc_request *request, struct grpc_answer *ret)
 {
     struct call call;
     text_done(&client->words);
@@ -434,7 +442,6 @@ int grpc_client_call(struct grpc_client *client, const struct grpc_request *requ
         .message = client->words.data && !client->words.failed ? client->words.data : "",
         .n_messages = call.answer.n_messages,
     };
-    return 0;
 }
 
 /* ---- Making and freeing -------------------------------------------------------------------------------- */
@@ -491,13 +498,25 @@ static int copy_options(struct grpc_client *client, const struct grpc_client_opt
     if (asprintf(&client->authority, "%s%.*s%s:%u", ipv6 ? "[" : "", zone, options->host, ipv6 ? "]" : "",
                  options->port) < 0)
         client->authority = NULL;
-    client->authorization = options->authorization ? strdup(options->authorization) : NULL;
     client->user_agent = strdup(options->user_agent);
     client->tls = options->tls != NULL;
     client->keepalive_ns = options->keepalive_ms * NS_PER_MS;
-    return client->authority && client->user_agent && (client->authorization || !options->authorization)
-               ? 0
-               : -ENOMEM;
+    return client->authority && client->user_agent ? 0 : -ENOMEM;
+}
+
+static void forget_authorization(struct grpc_client *client)
+{
+    if (client->authorization)
+        explicit_bzero(client->authorization, strlen(client->authorization));
+    free(client->authorization);
+    client->authorization = NULL;
+}
+
+int grpc_client_authorize(struct grpc_client *client, const char *authorization)
+{
+    forget_authorization(client);
+    client->authorization = strdup(authorization);
+    return client->authorization ? 0 : -ENOMEM;
 }
 
 static int open_loop(struct grpc_client *client)
@@ -512,7 +531,6 @@ static int open_loop(struct grpc_client *client)
         return r;
     }
     uv_timer_init(&client->loop, &client->timer);
-    client->timer.timer_cb = on_timer;
     client->wake.data = client->timer.data = client;
     return 0;
 }
@@ -527,7 +545,7 @@ static int await_settings(struct grpc_client *client, uint32_t timeout_ms)
             connection_gone(client, GRPC_END_LOST, "nothing was heard in time");
             break;
         }
-        uv_timer_start(&client->timer, client->timer.timer_cb, (until - now) / NS_PER_MS + 1, 0);
+        uv_timer_start(&client->timer, on_timer, (until - now) / NS_PER_MS + 1, 0);
         uv_run(&client->loop, UV_RUN_ONCE);
     }
     uv_timer_stop(&client->timer);
@@ -588,9 +606,7 @@ void grpc_client_free(struct grpc_client *client)
     uv_run(&client->loop, UV_RUN_DEFAULT);
     uv_loop_close(&client->loop);
     nghttp2_session_del(client->session);
-    if (client->authorization)
-        explicit_bzero(client->authorization, strlen(client->authorization));
-    free(client->authorization);
+    forget_authorization(client);
     free(client->authority);
     free(client->user_agent);
     text_done(&client->words);

@@ -28,7 +28,6 @@ struct grpc_client_options {
     const char *host; /* name or address, without brackets */
     uint16_t port;
     struct tls_identity *tls;    /* NULL: h2c with prior knowledge; borrowed as long as the client */
-    const char *authorization;   /* value of that header in every call ("Bearer …"), or NULL */
     const char *user_agent;      /* "berth/0.1.0" */
     uint32_t connect_timeout_ms; /* from the name to the server's SETTINGS; default 10000 */
     uint32_t keepalive_ms;       /* silence until a PING, and again until the connection counts as lost;
@@ -43,6 +42,10 @@ void grpc_client_options_init(struct grpc_client_options *options);
 int grpc_client_new(const struct grpc_client_options *options, struct grpc_client **ret, char **ret_reason);
 /* Accepts NULL. */
 void grpc_client_free(struct grpc_client *client);
+
+/* The value of the authorization header ("Bearer …") in all calls from now on; copied, wiped when it is
+ * freed. 0 or -ENOMEM. */
+int grpc_client_authorize(struct grpc_client *client, const char *authorization);
 
 struct grpc_request {
     const char *path; /* "/liop.v1.LogicMesh/NegotiateIntent" */
@@ -75,8 +78,9 @@ struct grpc_answer {
     uint32_t n_messages;
 };
 
-/* Returns when the call has ended. 0 or -ENOMEM. */
-int grpc_client_call(struct grpc_client *client, const struct grpc_request *request, struct grpc_answer *ret);
+/* Returns when the call has ended. */
+void grpc_client_call(struct grpc_client *client, const struct grpc_request *request,
+                      struct grpc_answer *ret);
 
 /* Ends the call that is going on, or else the next one, with RST_STREAM CANCEL. Safe from any thread and from
  * signal handlers. */
