@@ -65,10 +65,14 @@ struct workers_options {
     const int *channels; /* one connected socket per worker, from the supervisor; taken over */
     size_t n_channels;
     /* A run that a worker still has from before this front: the front answers with events_to and payload, or
-     * lets it be cancelled by returning false. */
+     * lets it be cancelled by returning false. It has no credit; asked once at most for each run id that was
+     * answered with true. */
     bool (*adopt)(void *owner, const char *run_id, struct worker_run *run,
                   const struct worker_run_events **ret_events, void **ret_payload);
     void (*lost)(void *owner, size_t worker); /* its channel closed; the supervisor will send another */
+    /* Before `lost`, and before its runs end: it broke the protocol and must be killed (CONTROL_END_WORKER).
+     * fault: static, printable. May be NULL. */
+    void (*broke)(void *owner, size_t worker, const char *fault);
     void *owner;
 };
 
