@@ -29,10 +29,16 @@ char *database_name(const struct database_kind *kind, const char *path)
     return text_take(&text);
 }
 
-/* The operating system's reason, if it gave one. */
+/* The operating system's reason, if it gave one. SQLite forgets it when a commit fails, but the journal
+ * knows. */
 static int system_errno(sqlite3 *connection)
 {
+    sqlite3_file *journal = NULL;
     int system = connection ? sqlite3_system_errno(connection) : 0;
+    if (connection && system == 0)
+        sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+    if (journal && journal->pMethods)
+        journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &system);
     if (system == EDQUOT || system == EFBIG)
         return -ENOSPC;
     return system > 0 ? -system : -EIO;
