@@ -25,6 +25,7 @@
 struct grpc_server;
 struct grpc_call;
 struct tls_identity; /* net/tls.h */
+struct stream;       /* net/stream.h */
 
 /* What is done with calls of one method. Rows of a constant table that ends with a NULL path. */
 struct grpc_method {
@@ -72,6 +73,10 @@ int grpc_server_new(uv_loop_t *loop, const struct grpc_server_options *options, 
 int grpc_server_listen(struct grpc_server *server, const char *host, uint16_t port, int descriptor,
                        struct tls_identity *tls, uint16_t *ret_port);
 
+/* A connection that came in some other way: the stream is taken over, open or not yet. 0 or a negative errno,
+ * the stream is closed then. */
+int grpc_server_add_stream(struct grpc_server *server, struct stream *stream);
+
 /* New connections to TLS listeners get this certificate; the old ones keep theirs. Ownership as in tls.h. */
 void grpc_server_set_tls(struct grpc_server *server, struct tls_identity *tls);
 
@@ -87,8 +92,10 @@ struct grpc_server_counts {
 };
 void grpc_server_counts(const struct grpc_server *server, struct grpc_server_counts *ret);
 
-/* ---- Calls
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Calls -----------------------------------------------------------------------------------------------
+ */
+
+enum { GRPC_SEND_WINDOW_BYTES = 256 << 10 }; /* a handler stops sending when so much is queued */
 
 void *grpc_call_owner(const struct grpc_call *call);
 /* The handler's own pointer, NULL at first. */
