@@ -2,6 +2,7 @@
 """What all whole-process tests share: the binary (BERTH in the environment, or build/berth) and guests, built once from
 tests/guests/NAME.{wat,c,rs} into build/tests/guests and named for what they do."""
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BERTH = Path(os.environ.get("BERTH", ROOT / "build" / "berth")).resolve()
 GUESTS = BERTH.parent / "tests" / "guests"
+FILTERS = ROOT / "examples" / "filters"
 
 COMPILERS = {
     ".wat": ["wat2wasm", "{source}", "-o", "{module}"],
@@ -58,3 +60,38 @@ def guest():
         raise LookupError(f"there is no guest {name} in tests/guests")
 
     return find
+
+
+def build_line(source):
+    """The compiler's line in the comment at the top of a source."""
+    for line in source.read_text().splitlines():
+        found = re.match(r"^(?: \*|//) +(\S*(?:clang-19|rustc) .*)$", line)
+        if found:
+            return found.group(1).split()
+    raise LookupError(f"{source} does not say how it is built")
+
+
+@pytest.fixture(scope="session")
+def example(berth):
+    """example("log_filter.c") gives the path of the module; skips if its compiler is not installed."""
+    directory = berth.parent / "tests" / "filters"
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def build(name):
+        source = FILTERS / name
+        module = directory / (name.replace(".", "_") + ".wasm")
+        newest = max(path.stat().st_mtime_ns for path in FILTERS.iterdir())
+        if module.exists() and module.stat().st_mtime_ns > newest:
+            return module
+        line = build_line(source)
+        if not shutil.which(line[0]):
+            pytest.skip(f"{line[0]} is not installed")
+        if line[0].endswith("rustc") and not any(Path("/usr/lib/rustlib").glob("wasm32-wasi/lib/libstd-*.rlib")):
+            pytest.skip("libstd-rust-dev-wasm32 is not installed")
+        unfinished = module.with_suffix(f".{os.getpid()}.tmp")
+        line[line.index("-o") + 1] = str(unfinished)
+        subprocess.run(line, cwd=FILTERS, check=True)
+        unfinished.rename(module)
+        return module
+
+    return build
