@@ -24,6 +24,7 @@
 #include "wire/identity.h"
 
 struct visit;
+struct health;
 struct contract_digests;
 
 struct front {
@@ -39,6 +40,7 @@ struct front {
     struct compile_queue *compiler;
     struct workers *workers;
     struct grpc_server *server;
+    struct health *health;
     struct contract_digests *digests;
     struct visit *visits; /* all that are not over */
     uint32_t n_visits;
