@@ -33,6 +33,7 @@ static const int plain_calls[] = {
     SCMP_SYS(mprotect),
     SCMP_SYS(madvise),
     SCMP_SYS(membarrier),
+    SCMP_SYS(memfd_create),
     /* Threads that stand already, signals of traps, time, ending. */
     SCMP_SYS(futex),
     SCMP_SYS(sched_yield),
@@ -175,7 +176,8 @@ static int allow_sockets(scmp_filter_ctx filter, const struct isolation *isolati
 /* Copies of descriptors, flags of open files, the seals of artifacts. */
 static int allow_fcntl(scmp_filter_ctx filter)
 {
-    static const int commands[] = {F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GET_SEALS};
+    static const int commands[] = {F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,    F_GETFL,
+                                   F_SETFL,         F_GET_SEALS, F_ADD_SEALS};
     int r = 0;
     for (size_t i = 0; i < COUNT(commands) && r == 0; i++)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
