@@ -58,7 +58,7 @@ static ssize_t read_output(nghttp2_session *session, int32_t stream_id, uint8_t 
     if (size < call->output.size_bytes || !call->finished)
         return (ssize_t)size;
     *ret_flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (!call->is_http) {
+    if (!call->http_refusal) {
         char text[STATUS_TEXT_BYTES];
         nghttp2_nv fields[3];
         size_t n = status_fields(call, text, fields);
@@ -176,12 +176,12 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_status status, const cha
     send_status(call);
 }
 
-void grpc_call_refuse_http(struct grpc_call *call, int http_status)
+void grpc_call_refuse_http(struct grpc_call *call)
 {
     static const char body[] = "This is a gRPC server.\n";
     nghttp2_session *session = call->connection->session;
     char text[STATUS_TEXT_BYTES];
-    (void)snprintf(text, sizeof text, "%d", http_status);
+    (void)snprintf(text, sizeof text, "%d", call->http_refusal);
     const nghttp2_nv fields[] = {
         field(":status", text, NGHTTP2_NV_FLAG_NO_COPY_NAME),
         field("content-type", "text/plain", KEPT),
@@ -190,11 +190,10 @@ void grpc_call_refuse_http(struct grpc_call *call, int http_status)
     const nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_output};
     const char *method = grpc_call_header(call, ":method");
     bool wants_body = !method || strcmp(method, "HEAD") != 0;
-    call->is_http = true;
     call->headers_sent = true;
     set_finished(call);
     if (byte_queue_append(&call->output, body, sizeof body - 1) < 0 ||
-        nghttp2_submit_response(session, call->stream_id, fields, http_status == 405 ? 3 : 2,
+        nghttp2_submit_response(session, call->stream_id, fields, call->http_refusal == 405 ? 3 : 2,
                                 wants_body ? &provider : NULL) != 0)
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_INTERNAL_ERROR);
 }
@@ -249,6 +248,10 @@ static void call_due(void *owner)
         (void)nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
                                         NGHTTP2_CANCEL);
         touch(call);
+        return;
+    }
+    if (call->http_refusal) {
+        grpc_call_refuse_http(call);
         return;
     }
     grpc_call_finish(call, GRPC_DEADLINE_EXCEEDED,

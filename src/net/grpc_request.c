@@ -14,6 +14,7 @@ enum {
     /* A message is allocated as its bytes come, so that a length costs the caller what it costs us. */
     MESSAGE_FIRST_BYTES = 64 << 10,
     MESSAGE_GROWTH = 4,
+    REFUSED_BODY_BYTES = 64 << 10, /* of a request that is no gRPC; then it is answered before its end */
 };
 
 /* ---- Headers ---------------------------------------------------------------------------------------------
@@ -98,9 +99,9 @@ void grpc_call_begin(struct grpc_call *call)
     if (call->refusal) {
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, call->refusal);
     } else if (!method || strcmp(method, "POST") != 0) {
-        grpc_call_refuse_http(call, 405);
+        call->http_refusal = 405;
     } else if (!is_grpc(grpc_call_header(call, "content-type"))) {
-        grpc_call_refuse_http(call, 415);
+        call->http_refusal = 415;
     } else if (timeout && grpc_timeout_read(timeout, &timeout_ns) < 0) {
         grpc_call_finish(call, GRPC_INVALID_ARGUMENT, "grpc-timeout is not a time");
     } else {
@@ -112,7 +113,10 @@ void grpc_call_begin(struct grpc_call *call)
             call->method->start(call);
         else
             refuse_path(call, path ? path : "");
+        return;
     }
+    if (!call->finished)
+        grpc_call_set_deadline(call);
 }
 
 /* ---- Messages --------------------------------------------------------------------------------------------
@@ -250,6 +254,12 @@ static size_t take_message_bytes(struct grpc_call *call, const uint8_t *bytes, s
 void grpc_call_receive(struct grpc_call *call, const uint8_t *bytes, size_t size_bytes)
 {
     call->progress_ns = clock_monotonic_ns();
+    if (call->http_refusal) {
+        call->message_received += size_bytes;
+        if (call->message_received > REFUSED_BODY_BYTES && !call->finished)
+            grpc_call_refuse_http(call);
+        return;
+    }
     while (size_bytes > 0 && !call->finished && !call->over) {
         size_t taken = call->in_message ? take_message_bytes(call, bytes, size_bytes)
                                         : take_prefix(call, bytes, size_bytes);
@@ -266,7 +276,9 @@ void grpc_call_receive_end(struct grpc_call *call)
     if (call->finished || call->over)
         return;
     grpc_call_set_deadline(call);
-    if (call->in_message || call->prefix_bytes > 0)
+    if (call->http_refusal)
+        grpc_call_refuse_http(call);
+    else if (call->in_message || call->prefix_bytes > 0)
         grpc_call_finish(call, GRPC_INTERNAL, "the request ended within a message");
     else if (call->method->half_closed)
         call->method->half_closed(call);

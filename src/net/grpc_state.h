@@ -32,7 +32,8 @@ enum {
     HTTP2_HEADERS_MAX_BYTES = 64 << 10, /* of one request, with 32 for each field: RFC 9113, section 6.5.2 */
     HTTP2_STREAM_WINDOW_BYTES = 1 << 20,
     HTTP2_CONNECTION_WINDOW_BYTES = 8 << 20,
-    HTTP2_FRAME_BYTES = 256 << 10, /* largest that we take, and that we make if the peer allows it */
+    HTTP2_FRAME_BYTES =
+        256 << 10, /* the largest that we send, if the peer takes it; ours are of the default */
 };
 
 TAILQ_HEAD(connection_list, http2_connection);
@@ -82,7 +83,8 @@ struct http2_connection {
     uint64_t headers_ns; /* when a request's headers began that are not complete; 0: none */
     struct deadline deadline;
     struct token_bucket control_frames, resets;
-    bool settled; /* the peer's SETTINGS have come */
+    int32_t last_stream_id; /* the highest that the peer has used */
+    bool settled;           /* the peer's SETTINGS have come */
     bool touched, going_away;
 };
 
@@ -110,7 +112,7 @@ struct grpc_call {
     enum grpc_status status;
     char *status_message;  /* percent-encoded, or NULL */
     bool refuses_encoding; /* the answer names the encodings that are known */
-    bool is_http;          /* the answer is not gRPC */
+    int http_refusal;      /* HTTP status of a request that is no gRPC, answered when it is complete; or 0 */
     bool headers_sent, finished, end_sent;
     bool was_full, writable; /* writable: in the connection's list */
 
@@ -155,8 +157,8 @@ struct grpc_call *grpc_call_new(struct http2_connection *connection, int32_t str
 void grpc_call_over(struct grpc_call *call, enum grpc_status status);
 /* Removes and frees it. */
 void grpc_call_free(struct grpc_call *call);
-/* An answer of plain HTTP, for a request that is not gRPC. */
-void grpc_call_refuse_http(struct grpc_call *call, int http_status);
+/* The answer that call->http_refusal says. */
+void grpc_call_refuse_http(struct grpc_call *call);
 /* A DATA frame's payload has left call->output. */
 void grpc_call_output_moved(struct grpc_call *call);
 void grpc_call_set_deadline(struct grpc_call *call);

@@ -35,6 +35,15 @@ static bool is_cheap(const nghttp2_frame_hd *header)
     }
 }
 
+static void break_off(struct http2_connection *connection, uint32_t http2_error)
+{
+    if (connection->going_away)
+        return;
+    connection->server->counts.protocol_errors++;
+    connection->going_away = true;
+    (void)nghttp2_session_terminate_session(connection->session, http2_error);
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user_data)
 {
     struct http2_connection *connection = user_data;
@@ -43,15 +52,18 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
         calm = token_bucket_take(&connection->resets);
     else if (is_cheap(header))
         calm = token_bucket_take(&connection->control_frames);
-    if (!calm && !connection->going_away) {
-        connection->server->counts.protocol_errors++;
-        connection->going_away = true;
-        (void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-    }
-    if (header->type == NGHTTP2_HEADERS)
+    if (!calm)
+        break_off(connection, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (header->type == NGHTTP2_HEADERS && header->stream_id <= connection->last_stream_id &&
+        !nghttp2_session_find_stream(session, header->stream_id))
+        break_off(connection, NGHTTP2_PROTOCOL_ERROR); /* RFC 9113, section 5.1.1: identifiers only grow */
+    if (header->type == NGHTTP2_HEADERS) {
         connection->headers_ns = clock_monotonic_ns();
-    else if (header->type != NGHTTP2_CONTINUATION)
+        if (header->stream_id > connection->last_stream_id)
+            connection->last_stream_id = header->stream_id;
+    } else if (header->type != NGHTTP2_CONTINUATION) {
         connection->headers_ns = 0;
+    }
     return 0;
 }
 
@@ -217,8 +229,6 @@ int http2_options_new(nghttp2_option **ret)
     nghttp2_option_set_max_outbound_ack(options, ACKS_MAX);
     nghttp2_option_set_max_settings(options, SETTINGS_MAX);
     nghttp2_option_set_max_continuations(options, CONTINUATIONS_MAX);
-    /* Streams that have ended are not remembered for a priority tree. */
-    nghttp2_option_set_no_closed_streams(options, 1);
     *ret = options;
     return 0;
 }
