@@ -4,8 +4,10 @@
  * contract and the budgets that hold. One `access` is made from settings and replaced as a whole by a reload;
  * budgets, which are kept by the name of the principal, go on.
  *
- * Nothing is counted or granted by what a caller says of itself. A wrong credential costs the address it came
- * from.
+ * Nothing is counted or granted by what a caller says of itself. Every credential that is shown must be
+ * right: a wrong one is never made good by another, or by "anyone". A wrong one costs the address it came
+ * from; an address that failed too often is not looked at, but for the credentials that proved right from
+ * there before.
  */
 #ifndef BERTH_NODE_ACCESS_H
 #define BERTH_NODE_ACCESS_H
@@ -25,7 +27,7 @@ struct principal;
 /* What a caller shows. Everything is borrowed; what is absent is NULL. */
 struct credentials {
     const char *address;               /* "127.0.0.1" */
-    const char *authorization;         /* header: "Bearer …" */
+    const char *authorization;         /* header: "Bearer …", at most 8 KiB */
     const uint8_t *certificate_sha256; /* 32 bytes, verified by TLS */
     /* Ed25519 proof (liop.proto, IdentityProof); the nonce has been redeemed by the caller of this. */
     const uint8_t *proof_public_key, *proof_signature;
@@ -41,13 +43,12 @@ struct refusal {
     char reason[64]; /* "unknown token", "expired", "rate", … */
 };
 
-/* node_public_key: 32 bytes of Ed25519, for proofs. old: budgets are taken over from it; may be NULL. */
+/* settings: complete; borrowed, they must outlive the access. node_public_key: 32 bytes of Ed25519, for
+ * proofs. old: budgets are taken over from it, which stays whole; may be NULL. Reads the files of jwt.keys
+ * and jwt.revoked. Errors: BERTH_INVALID, BERTH_NOT_FOUND and BERTH_IO name the file. */
 berth_status access_new(const struct settings *settings, const uint8_t *node_public_key, struct access *old,
                         struct access **ret, berth_error **reterr);
 void access_free(struct access *access); /* accepts NULL */
-
-/* Adds the token that is printed at start, for the principal of that name. */
-int access_add_token(struct access *access, const char *token, const char *principal);
 
 /* The verified principal, or 1 and a refusal (UNAUTHENTICATED, RESOURCE_EXHAUSTED); -ENOMEM. Constant time in
  * secrets. The principal lives as long as the budgets do, over reloads. now_ns: CLOCK_MONOTONIC; now_s:
@@ -55,15 +56,24 @@ int access_add_token(struct access *access, const char *token, const char *princ
 int access_authenticate(struct access *access, const struct credentials *credentials, uint64_t now_ns,
                         int64_t now_s, struct principal **ret, struct refusal *ret_refusal);
 
+/* "ana"; with a JWT of a principal that stands for any subject "ci/SUBJECT". Safe to print. */
 const char *principal_name(const struct principal *principal);
+/* How many sessions wait for their run; counted by the session table. */
+uint32_t *principal_sessions(struct principal *principal);
+
+/* The principal of that name, for runs that were recorded under it. NULL: it is no longer configured. */
+struct principal *access_principal(struct access *access, const char *name);
+
+/* True if callers without any credentials are somebody here. */
+bool access_admits_anyone(const struct access *access);
 
 /* A handshake by this principal from this address may go on: 0, or 1 with RESOURCE_EXHAUSTED. Before any KEM
  * work. */
 int access_charge_handshake(struct access *access, struct principal *principal, const char *address,
                             uint64_t now_ns, struct refusal *ret_refusal);
 
-/* What a run under this capability may do. Borrowed from the access; a reload keeps those alive that runs
- * still use. */
+/* What a run under this capability may do. Borrowed until the access is freed; who needs the contract longer
+ * takes a reference. */
 struct grant {
     const char *capability;   /* its true name, when "" asked for the default one */
     berth_contract *contract; /* effective for this principal, mounts included (host = path on this host) */

@@ -27,11 +27,17 @@ struct session_table;
 int session_table_new(uint32_t max, uint32_t max_per_principal, struct session_table **ret);
 void session_table_free(struct session_table *table);
 
+/* After a reload. What is there stays. */
+void session_table_set_limits(struct session_table *table, uint32_t max, uint32_t max_per_principal);
+
 /* Makes a session with a fresh token; takes over the key. 0; 1: the table or the principal's share is full
  * (key is freed); -ENOMEM, -EIO. */
 int session_open(struct session_table *table, struct principal *principal, const char *capability,
                  bool sealed, struct kem_key *key, uint64_t now_ns, uint64_t lifetime_ns,
                  const struct session **ret);
+
+/* Whether session_take() would find it. */
+bool session_lives(const struct session_table *table, const char *token, uint64_t now_ns);
 
 /* Takes the session out, once: it now belongs to the caller. NULL: unknown, used or expired: nobody can tell
  * which. */

@@ -22,6 +22,8 @@
 
 struct json_t;
 
+enum { SETTINGS_NAME_CHARACTERS = 65 /* of a mount, capability or principal, with the NUL */ };
+
 struct settings_listener {
     char *host; /* an address, "127.0.0.1" or "::1" */
     uint16_t port;

@@ -17,7 +17,7 @@ enum {
     SETTINGS_CAPABILITIES_MAX = 256,
     SETTINGS_PRINCIPALS_MAX = 1024,
     SETTINGS_LIST_MAX = 256, /* names, patterns or credentials in one entry */
-    SETTINGS_NAME_MAX_BYTES = 64,
+    SETTINGS_NAME_MAX_BYTES = SETTINGS_NAME_CHARACTERS - 1,
     SETTINGS_TEXT_MAX_BYTES = 4095,
     SETTINGS_COUNT_MAX = 10000000,
     SETTINGS_INVALID = 1, /* outcome: the problem is written down */
