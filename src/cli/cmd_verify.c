@@ -79,8 +79,10 @@ static const struct option_group *const options[] = {&expectation_option_group, 
 
 static const struct example examples[] = {
     {"berth verify receipt.json", "form and signatures"},
-    {"berth verify receipt.json --node 12D3KooW… --module filter.wasm --argument CRITICAL --output lines.txt",
-     "that this node says that this filter, asked for CRITICAL, gave these lines"},
+    {"berth verify receipt.json --node 12D3KooW… --output lines.txt",
+     "that this node says that these lines are what the program wrote"},
+    {"berth verify receipt.json --module filter.wasm --argument CRITICAL",
+     "that it ran this filter, and asked for CRITICAL"},
     {NULL, NULL},
 };
 
