@@ -30,7 +30,7 @@ struct berth_audit_entry {
 struct berth_audit_query {
     size_t size; /* sizeof(struct berth_audit_query) */
     uint64_t from_number;
-    int64_t since_ns, until_ns;
+    int64_t since_ns, until_ns; /* from since_ns on, before until_ns */
     const char *event, *subject, *run;
     uint64_t limit; /* the newest so many, still in order */
 };

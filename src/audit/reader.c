@@ -13,8 +13,9 @@
 
 /* ---- list ------------------------------------------------------------------------------------------ */
 
-#define SELECTED                                                                                  \
-    "SELECT " CHAIN_COLUMNS " FROM entries WHERE number >= ?1 AND time_ns >= ?2 AND time_ns < ?3" \
+#define SELECTED                                                                                          \
+    "SELECT " CHAIN_COLUMNS                                                                               \
+    " FROM entries WHERE number >= ?1 AND (?2 IS NULL OR time_ns >= ?2) AND (?3 IS NULL OR time_ns < ?3)" \
     " AND (?4 IS NULL OR event = ?4) AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR run = ?6)"
 
 static const char select_all[] = SELECTED " ORDER BY number";
@@ -33,8 +34,10 @@ static int prepare_query(sqlite3 *connection, const struct berth_audit_query *qu
     if (r < 0)
         return r;
     sqlite3_bind_int64(*ret, 1, clamp_i64(query->from_number));
-    sqlite3_bind_int64(*ret, 2, query->since_ns ? query->since_ns : INT64_MIN);
-    sqlite3_bind_int64(*ret, 3, query->until_ns ? query->until_ns : INT64_MAX);
+    if (query->since_ns)
+        sqlite3_bind_int64(*ret, 2, query->since_ns);
+    if (query->until_ns)
+        sqlite3_bind_int64(*ret, 3, query->until_ns);
     for (int i = 0; i < 3; i++)
         if (words[i])
             sqlite3_bind_text64(*ret, 4 + i, words[i], strlen(words[i]), SQLITE_STATIC, SQLITE_UTF8);

@@ -8,8 +8,9 @@
 #include "cli/output.h"
 
 const struct command *const commands[] = {
-    &cmd_run,    &cmd_serve,   &cmd_call, &cmd_inspect,    &cmd_contract, &cmd_cache,
-    &cmd_verify, &cmd_version, &cmd_help, &cmd_completion, NULL,
+    &cmd_run,   &cmd_serve,   &cmd_send,     &cmd_watch,      &cmd_runs,
+    &cmd_call,  &cmd_inspect, &cmd_contract, &cmd_cache,      &cmd_verify,
+    &cmd_audit, &cmd_version, &cmd_help,     &cmd_completion, NULL,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), ACTIONS_MAX = 16 };

@@ -12,8 +12,8 @@ const struct exit_status exit_statuses[] = {
     {"124", "the guest reached its wall limit, as in timeout(1)"},
     {"125",
      "berth itself failed: no memory, an output that cannot be written, a kernel that lacks something"},
-    {"126",
-     "the module or the contract was refused, or a receipt does not hold; the sentence on stderr says why"},
+    {"126", "the module or the contract was refused, or a receipt or an audit log does not hold; the "
+            "sentence on stderr says why"},
     {"127", "the module was not found"},
     {"130", "stopped by Ctrl-C (SIGINT)"},
     {"134", "the guest trapped: it did what WebAssembly or WASI forbids, or called abort()"},

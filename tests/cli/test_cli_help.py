@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["run", "serve", "call", "inspect", "contract", "cache", "verify", "version", "help", "completion"]
+COMMANDS = ["run", "serve", "call", "inspect", "contract", "cache", "verify", "audit", "version", "help", "completion"]
 
 
 def options_of(cli, command):
