@@ -34,14 +34,18 @@ enum compile_result {
 typedef void compile_done_fn(void *payload, enum compile_result result, int artifact, bool compiled,
                              const char *sentence);
 
-/* channel: socket to the compiler process; taken over. */
+/* channel: socket to the compiler process, taken over; -1: there is none now, everything waits. */
 int compile_queue_new(uv_loop_t *loop, int channel, const struct settings *settings,
                       struct compile_queue **ret);
+/* Requests that are not answered are dropped without a word. Accepts NULL. */
 void compile_queue_free(struct compile_queue *queue);
+/* Another compiler process: what was at work is answered COMPILE_LOST, what waits is asked there. Outcomes
+ * and channel as above. */
 int compile_queue_replace(struct compile_queue *queue, int channel);
 
-/* bytes NULL: by hash alone. Bytes are copied into a memory file. done is called once, perhaps before this
- * returns (then *ret is NULL); never after compile_request_cancel(). 0 or -ENOMEM. */
+/* bytes NULL: by hash alone. Bytes are copied into a memory file. done is called once, and the request is
+ * gone then; perhaps before this returns (then *ret is NULL); never after compile_request_cancel(). From
+ * inside of `done`, anything may be asked and cancelled, but not the queue freed. 0 or -ENOMEM. */
 int compile_queue_ask(struct compile_queue *queue, const char *principal, const uint8_t sha256[static 32],
                       const void *bytes, size_t size_bytes, const char *name, compile_done_fn *done,
                       void *payload, struct compile_request **ret);
