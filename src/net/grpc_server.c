@@ -8,6 +8,8 @@
 /* A request that was silent for so long may lose its place to one that is not. */
 #define SILENT_NS NS_PER_S
 
+enum { GOOD_BYES = 256, GOOD_BYES_PER_S = 64 };
+
 void grpc_server_options_init(struct grpc_server_options *options)
 {
     *options = (struct grpc_server_options){
@@ -135,6 +137,7 @@ int grpc_server_new(uv_loop_t *loop, const struct grpc_server_options *options, 
     server->loop = loop;
     server->options = *options;
     server->holds = 1;
+    token_bucket_init(&server->good_byes, GOOD_BYES, GOOD_BYES_PER_S);
     TAILQ_INIT(&server->connections);
     TAILQ_INIT(&server->touched);
     TAILQ_INIT(&server->half_open);

@@ -60,7 +60,8 @@ struct grpc_server {
     struct address_counts addresses;
     uv_idle_t turn; /* active while something is touched */
     uint64_t buffered_bytes;
-    uint32_t n_waiting; /* listeners */
+    struct token_bucket good_byes; /* connections whose end is awaited; a flood of them is cut off */
+    uint32_t n_waiting;            /* listeners */
     struct grpc_server_counts counts;
     void (*drained)(void *payload);
     void *drained_payload;

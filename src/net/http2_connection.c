@@ -116,8 +116,12 @@ void http2_connection_end(struct http2_connection *connection)
 static void finish(struct http2_connection *connection)
 {
     struct stream *stream = connection->stream;
+    bool politely = token_bucket_take(&connection->server->good_byes);
     dissolve(connection);
-    stream_finish(stream);
+    if (politely)
+        stream_finish(stream);
+    else
+        stream_close(stream);
 }
 
 /* All that nghttp2 has to send, until the stream is full. 0 or negative. */
