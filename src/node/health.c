@@ -3,11 +3,14 @@
  */
 #include "node/health.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "net/http1.h"
 #include "node/front.h"
 #include "wire/descriptors.h"
 #include "wire/health.pb-c.h"
@@ -20,7 +23,7 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 #define NOT_SERVING     GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
 #define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
 
-enum { QUESTION_MAX_BYTES = 1024, QUEUED_MAX_BYTES = 16 << 10 };
+enum { DEFAULT_PORT = 9464, QUESTION_MAX_BYTES = 1024, QUEUED_MAX_BYTES = 16 << 10 };
 
 struct watcher {
     struct grpc_call *call;
@@ -32,6 +35,8 @@ struct health {
     struct metrics *metrics;
     void (*measure)(void *payload);
     void *payload;
+    struct http1_server *server; /* NULL: no endpoint */
+    char *address;
     bool ready;
     char *isolation; /* names of missing layers, or NULL */
     LIST_HEAD(, watcher) watchers;
@@ -76,38 +81,73 @@ int health_answer(struct health *health, const char *path, struct text *body, co
     return 404;
 }
 
+static void on_request(void *owner, const char *path, const char *query, struct http1_reply *ret)
+{
+    struct text body = {0};
+    (void)query;
+    ret->status = health_answer(owner, path, &body, &ret->content_type);
+    ret->body_bytes = body.length;
+    ret->body = text_take(&body);
+    if (!ret->body) {
+        ret->status = 503;
+        ret->body_bytes = 0;
+    }
+}
+
+static berth_status listen_on(struct health *health, uv_loop_t *loop, const char *listen,
+                              berth_error **reterr)
+{
+    char host[46];
+    uint16_t port;
+    if (settings_address_read(listen, DEFAULT_PORT, host, &port) < 0)
+        return error_set(reterr, BERTH_INVALID, "node.health_listen is no address and port");
+    int r = http1_server_new(loop, host, port, on_request, health, &health->server, &port);
+    if (r == -EADDRINUSE)
+        return error_set(
+            reterr, BERTH_BUSY,
+            "port %u of %s, for health and metrics, is in use by another program; choose one with "
+            "--health-listen",
+            port, host);
+    if (r < 0)
+        return error_set_errno(reterr, r, "port %u of %s, for health and metrics, cannot be listened on",
+                               port, host);
+    if (asprintf(&health->address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port) < 0) {
+        health->address = NULL;
+        return error_set_errno(reterr, -ENOMEM, "the health endpoint cannot be made");
+    }
+    return BERTH_OK;
+}
+
 berth_status health_new(uv_loop_t *loop, const char *listen, struct metrics *metrics,
                         void (*measure)(void *payload), void *payload, struct health **ret,
                         berth_error **reterr)
 {
-    (void)loop;
     struct health *health = calloc(1, sizeof(*health));
     if (!health)
         return error_set_errno(reterr, -ENOMEM, "the health endpoint cannot be made");
-    health->metrics = metrics;
-    health->measure = measure;
-    health->payload = payload;
+    *health = (struct health){.metrics = metrics, .measure = measure, .payload = payload};
     LIST_INIT(&health->watchers);
-    if (listen) {
-        free(health);
-        return error_set(reterr, BERTH_UNSUPPORTED, "the health endpoint is not built in");
-    }
-    *ret = health;
-    return BERTH_OK;
+    berth_status status = listen ? listen_on(health, loop, listen, reterr) : BERTH_OK;
+    if (status == BERTH_OK)
+        *ret = health;
+    else
+        health_free(health);
+    return status;
 }
 
 void health_free(struct health *health)
 {
     if (!health)
         return;
+    http1_server_free(health->server);
+    free(health->address);
     free(health->isolation);
     free(health);
 }
 
 const char *health_address(const struct health *health)
 {
-    (void)health;
-    return NULL;
+    return health->address;
 }
 
 void health_set_isolation(struct health *health, const char *names)
