@@ -7,6 +7,7 @@
 #include "cli/exit_status.h"
 #include "cli/help.h"
 #include "cli/output.h"
+#include "node/node.h"
 
 static bool looks_like_module(const char *word)
 {
@@ -42,6 +43,9 @@ int main(int argc, char **argv)
         return help_print_overview();
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
         return cmd_version.main(&cmd_version, 1, argv + 1);
+    int status = node_role_main(argc, argv);
+    if (status >= 0)
+        return status;
     const struct command *command = command_find(argv[1]);
     return command ? command->main(command, argc - 1, argv + 1) : unknown_command(argv[1]);
 }

@@ -52,9 +52,6 @@ struct front {
 /* Nanoseconds since 1970 by the node's clock; for records, never for limits. */
 int64_t front_time_ns(void);
 
-/* For workers_options.lost. */
-void front_worker_lost(void *front, size_t worker);
-
 /* ---- Callers (caller.c)
  * -------------------------------------------------------------------------------------- */
 
