@@ -8,7 +8,8 @@
  * what was sent and received before a visit counts as done.
  *
  * Calls block until they are done; berth_client_cancel() ends one from another thread or a signal handler. A
- * client belongs to one thread at a time.
+ * client belongs to one thread at a time. SIGPIPE is ignored from the first client on if it is at its
+ * default.
  */
 #ifndef BERTH_CLIENT_H
 #define BERTH_CLIENT_H

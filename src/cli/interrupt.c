@@ -12,6 +12,7 @@
 #include "cli/output.h"
 
 static _Atomic(berth_run *) watched_run;
+static _Atomic(berth_client *) watched_client;
 static _Atomic(const struct text *) last_words;
 static volatile sig_atomic_t first_signal;
 static volatile sig_atomic_t guest_has_run;
@@ -28,6 +29,7 @@ static _Noreturn void end_at_once(int number)
 static void handle(int number)
 {
     berth_run *run = atomic_load(&watched_run);
+    berth_client *client = atomic_load(&watched_client);
     bool impatient = first_signal == SIGINT && number == SIGINT;
     if (impatient || !guest_has_run)
         end_at_once(number);
@@ -35,6 +37,8 @@ static void handle(int number)
         first_signal = number;
     if (run)
         berth_run_cancel(run);
+    if (client)
+        berth_client_cancel(client);
 }
 
 static void install(int number)
@@ -62,9 +66,18 @@ void interrupt_watch(berth_run *run)
         berth_run_cancel(run);
 }
 
+void interrupt_watch_client(berth_client *client)
+{
+    atomic_store(&watched_client, client);
+    guest_has_run = 1;
+    if (first_signal)
+        berth_client_cancel(client);
+}
+
 void interrupt_forget(void)
 {
     atomic_store(&last_words, NULL);
+    atomic_store(&watched_client, NULL);
     atomic_store(&watched_run, NULL);
 }
 

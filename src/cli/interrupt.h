@@ -8,6 +8,7 @@
 #ifndef BERTH_CLI_INTERRUPT_H
 #define BERTH_CLI_INTERRUPT_H
 
+#include <berth/client.h>
 #include <berth/run.h>
 
 #include "base/text.h"
@@ -19,6 +20,8 @@ void interrupt_prepare(const struct text *last_words);
 /* From now on signals cancel this run, which must live until interrupt_forget(). If one has come already, the
  * run is cancelled now. Afterwards signals are only remembered. */
 void interrupt_watch(berth_run *run);
+/* The same for what this client does: its call is cancelled, and with it the run on the node. */
+void interrupt_watch_client(berth_client *client);
 void interrupt_forget(void);
 
 /* The first signal that came, or 0. */

@@ -13,6 +13,14 @@
 
 enum { NAME_WIDTH = 15, AMOUNT_WIDTH = 14 };
 
+/* Those of a run that somebody else limited: none to show. */
+static const struct berth_limits no_limits = {.cpu_percent = 100};
+
+static const struct berth_limits *limits_of(const struct usage_report *report)
+{
+    return report->contract ? berth_contract_limits(report->contract) : &no_limits;
+}
+
 /* ---- For a person ------------------------------------------------------------------------------- */
 
 /* "  memory          12.0 MiB of 256 MiB"; both texts are emptied. */
@@ -69,7 +77,7 @@ static void append_heading(struct text *text, const struct usage_report *report)
 static void report_as_text(const struct usage_report *report, struct text *text)
 {
     const struct berth_usage *usage = report->usage;
-    const struct berth_limits *limits = berth_contract_limits(report->contract);
+    const struct berth_limits *limits = limits_of(report);
     struct text calls = {0}, rate = {0}, share = {0}, cpu = {0};
     append_heading(text, report);
     append_seconds_row(text, "wall", usage->wall_ns, saturating_mul_u64(limits->wall_ms, NS_PER_MS));
@@ -129,9 +137,9 @@ static json_t *limits_as_json(const struct berth_limits *limits)
 static void report_as_json(const struct usage_report *report, struct text *text)
 {
     cleanup_json json_t *object = json_pack(
-        "{s:{s:s, s:s?}, s:o, s:o, s:o}", "module", "name", report->module_name, "sha256",
+        "{s:{s:s, s:s?}, s:o, s:o, s:o*}", "module", "name", report->module_name, "sha256",
         report->module_sha256, "outcome", outcome_as_json(report->outcome), "usage",
-        usage_as_json(report->usage), "limits", limits_as_json(berth_contract_limits(report->contract)));
+        usage_as_json(report->usage), "limits", report->contract ? limits_as_json(limits_of(report)) : NULL);
     cleanup_free char *line = object ? json_write(object, 0) : NULL;
     /* A guest that left a line of its own unfinished must not have this one hang on it. */
     if (line)

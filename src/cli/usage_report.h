@@ -14,9 +14,9 @@ enum usage_form {
 };
 
 struct usage_report {
-    const char *module_name;   /* safe to print */
-    const char *module_sha256; /* NULL if it is not known yet */
-    const berth_contract *contract;
+    const char *module_name;        /* safe to print */
+    const char *module_sha256;      /* NULL if it is not known yet */
+    const berth_contract *contract; /* NULL: the limits are not known here */
     const struct berth_outcome *outcome;
     const struct berth_usage *usage;
 };

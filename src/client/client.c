@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,6 +280,16 @@ static int open_identity(berth_client *client, const uint8_t *secret)
     return r;
 }
 
+/* A socket whose other end is gone must be an error, not the end of the process. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) < 0 || action.sa_handler != SIG_DFL)
+        return;
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
 static berth_status open_client(berth_client *client, const struct berth_client_options *options,
                                 berth_error **reterr)
 {
@@ -289,6 +300,7 @@ static berth_status open_client(berth_client *client, const struct berth_client_
                          shown ? shown : "");
     }
     client->has_credentials = options->token || options->certificate;
+    ignore_broken_pipes();
     if (open_identity(client, options->identity) < 0)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     berth_status status = open_tls(client, options, reterr);
