@@ -403,7 +403,7 @@ static berth_status start(struct service *service, berth_error **reterr)
     int r = start_threads(service, settings->compile_at_a_time);
     if (r < 0)
         return error_set_errno(reterr, r, "the compiler process has no threads");
-    const char *isolation = confined ? "{\"isolation\": []}" : "{\"isolation\": [\"files\"]}";
+    const char *isolation = confined ? "{\"missing\": []}" : "{\"missing\": [\"files\"]}";
     r = control_send(CONTROL_FD, CONTROL_READY, 0, isolation, -1);
     return r < 0 ? error_set_errno(reterr, r, "the supervisor cannot be told") : BERTH_OK;
 }

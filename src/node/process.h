@@ -46,7 +46,7 @@ enum control_kind {
                                lack; index: how many */
     /* To the supervisor. */
     CONTROL_READY = 32,      /* text: of the front, the ready line's JSON; of others, JSON
-                                {"isolation": […]} with the names of the layers that this kernel lacks */
+                                {"missing": […]} with the names of the layers that this kernel lacks */
     CONTROL_FAILED = 33,     /* text: a sentence why it cannot start; index: exit status */
     CONTROL_DRAINED = 34,    /* from the front */
     CONTROL_END_WORKER = 35, /* from the front: worker `index` broke the protocol: kill it */

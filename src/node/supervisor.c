@@ -82,7 +82,7 @@ static void note_isolation(struct supervisor *supervisor, const char *text)
     json_t *name, *known;
     if (json_read(text, strlen(text), &said, &problem) < 0)
         return;
-    json_array_foreach(json_object_get(said, "isolation"), i, name)
+    json_array_foreach(json_object_get(said, "missing"), i, name)
     {
         bool found = !json_text(name);
         json_array_foreach(supervisor->isolation, j, known) found |= json_equal(name, known);
