@@ -150,19 +150,6 @@ int receipt_body(const struct receipt_facts *facts, char **ret, size_t *ret_size
     return body.failed ? -ENOMEM : json_canonical(object, ret, ret_size_bytes);
 }
 
-int receipt_signed_bytes(const char *body, size_t body_bytes, uint8_t **ret, size_t *ret_size_bytes)
-{
-    static const char label[] = "berth receipt v1";
-    uint8_t *bytes = malloc(sizeof label + body_bytes);
-    if (!bytes)
-        return -ENOMEM;
-    memcpy(bytes, label, sizeof label); /* with its NUL */
-    memcpy(bytes + sizeof label, body, body_bytes);
-    *ret = bytes;
-    *ret_size_bytes = sizeof label + body_bytes;
-    return 0;
-}
-
 static void append_signature(struct text *text, const char *name, const uint8_t *public_key,
                              size_t public_key_bytes, const uint8_t *signature, size_t signature_bytes)
 {
