@@ -31,8 +31,83 @@
 #include "node/compile_isolation.h"
 #include "node/engine_options.h"
 #include "node/process.h"
-#include "sandbox/test_wasm.h"
 #include "wire/hash.h"
+
+/* ---- Modules ------------------------------------------------------------------------------------ */
+
+struct bytes {
+    uint8_t *data;
+    size_t size;
+};
+
+static void bytes_done(struct bytes *bytes)
+{
+    free(bytes->data);
+}
+#define cleanup_bytes cleanup(bytes_done)
+
+static struct bytes bytes_of(const void *data, size_t size)
+{
+    struct bytes bytes = {.data = malloc(size + 1), .size = size};
+    assert_non_null(bytes.data);
+    memcpy(bytes.data, data, size);
+    return bytes;
+}
+
+#define HEADER "\0asm\1\0\0\0"
+
+/* A program that does nothing. */
+static struct bytes wasm_command(void)
+{
+    static const char module[] = HEADER "\1\4\1\x60\0\0" /* type ()->() */
+                                        "\3\2\1\0"       /* a function of that type */
+                                        "\7\x0a\1\6_start\0\0"
+                                        "\x0a\4\1\2\0\x0b";
+    return bytes_of(module, sizeof(module) - 1);
+}
+
+/* Wants env.system. */
+static struct bytes wasm_importer(void)
+{
+    static const char module[] = HEADER "\1\4\1\x60\0\0"
+                                        "\2\x0e\1\3env\6system\0\0";
+    return bytes_of(module, sizeof(module) - 1);
+}
+
+static void put_number(uint8_t *at, uint32_t number) /* LEB128 in five bytes */
+{
+    for (int i = 0; i < 5; i++, number >>= 7)
+        at[i] = (uint8_t)((number & 0x7f) | (i < 4 ? 0x80 : 0));
+}
+
+/* Work for many minutes: functions of as many multiplications of 100 locals as fit into 140 KB. */
+static struct bytes endless(void)
+{
+    enum { FUNCTIONS = 100, STEPS = 20000, STEP_BYTES = 7, BODY_BYTES = 3 + STEPS * STEP_BYTES + 1 };
+    const size_t code_bytes = 5 + FUNCTIONS * (size_t)(5 + BODY_BYTES);
+    static const char head[] = HEADER "\1\4\1\x60\0\0\3\x65\x64"; /* 100 functions follow */
+    struct bytes bytes = {.data = calloc(1, sizeof(head) + FUNCTIONS + 6 + code_bytes)};
+    assert_non_null(bytes.data);
+    memcpy(bytes.data, head, sizeof(head) - 1);
+    uint8_t *at = bytes.data + sizeof(head) - 1 + FUNCTIONS;
+    *at++ = 10;
+    put_number(at, (uint32_t)code_bytes);
+    put_number(at + 5, FUNCTIONS);
+    at += 10;
+    for (int f = 0; f < FUNCTIONS; f++) {
+        put_number(at, BODY_BYTES);
+        memcpy(at + 5, "\1\x64\x7e", 3);
+        at += 8;
+        for (unsigned i = 0; i < STEPS; i++, at += STEP_BYTES) {
+            const uint8_t step[STEP_BYTES] = {
+                0x20, (uint8_t)(i % 100), 0x20, (uint8_t)(i * 7 % 100), 0x7e, 0x21, (uint8_t)(i * 13 % 100)};
+            memcpy(at, step, STEP_BYTES);
+        }
+        *at++ = 0x0b;
+    }
+    bytes.size = (size_t)(at - bytes.data);
+    return bytes;
+}
 
 struct node {
     char root[64], cache[96];
@@ -136,17 +211,18 @@ static int end_node(void **state)
 
 /* ---- Front -------------------------------------------------------------------------------------- */
 
-static void ask_sealed(struct node *node, enum compile_message_kind kind, const struct wasm *wasm, int module)
+static void ask_sealed(struct node *node, enum compile_message_kind kind, const struct bytes *wasm,
+                       int module)
 {
     struct compile_message message = {.kind = kind, .id = ++node->next_id, .text = "filter.wasm"};
-    hash_of(wasm->bytes, wasm->size_bytes, message.sha256);
+    hash_of(wasm->data, wasm->size, message.sha256);
     assert_int_equal(compile_channel_send(node->front, &message, module, 0), 0);
 }
 
-static void ask(struct node *node, enum compile_message_kind kind, const struct wasm *wasm)
+static void ask(struct node *node, enum compile_message_kind kind, const struct bytes *wasm)
 {
     cleanup_close int module =
-        kind == COMPILE_MESSAGE_COMPILE ? compile_memory_file(wasm->bytes, wasm->size_bytes) : -1;
+        kind == COMPILE_MESSAGE_COMPILE ? compile_memory_file(wasm->data, wasm->size) : -1;
     ask_sealed(node, kind, wasm, module);
 }
 
@@ -167,18 +243,12 @@ static void assert_answer(struct node *node, uint64_t id, enum compile_result re
     assert_int_equal(message.id, id);
 }
 
-/* Work for many minutes. */
-static struct wasm endless(void)
-{
-    return wasm_heavy(100, 20000);
-}
-
 /* ---- Tests -------------------------------------------------------------------------------------- */
 
 static void test_a_module_is_compiled_once_and_fits_a_worker(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm wasm = wasm_command();
+    cleanup_bytes struct bytes wasm = wasm_command();
     cleanup_close int compiled = -1, cached = -1;
     ask(node, COMPILE_MESSAGE_LOOK_UP, &wasm);
     assert_answer(node, 1, COMPILE_UNKNOWN, "");
@@ -211,16 +281,15 @@ static void test_a_module_is_compiled_once_and_fits_a_worker(void **state)
 static void test_what_cannot_be_compiled_is_refused_with_a_reason(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm text = {0}, empty = {0}, other = wasm_command(),
-                             importer = wasm_importer("env", "system", "\0\1", 2);
-    wasm_bytes(&text, "hello", 5);
+    cleanup_bytes struct bytes text = bytes_of("hello", 5), empty = bytes_of("", 0), other = wasm_command(),
+                               importer = wasm_importer();
     ask(node, COMPILE_MESSAGE_COMPILE, &text);
     assert_answer(node, 1, COMPILE_REFUSED_MODULE, "filter.wasm is refused: this is text");
     ask(node, COMPILE_MESSAGE_COMPILE, &importer);
     assert_answer(node, 2, COMPILE_REFUSED_MODULE, "env.system, which berth does not offer");
     ask(node, COMPILE_MESSAGE_COMPILE, &empty);
     assert_answer(node, 3, COMPILE_REFUSED_MODULE, "it is empty");
-    cleanup_close int module = compile_memory_file(other.bytes, other.size_bytes);
+    cleanup_close int module = compile_memory_file(other.data, other.size);
     ask_sealed(node, COMPILE_MESSAGE_COMPILE, &text, module);
     assert_answer(node, 4, COMPILE_REFUSED_MODULE, "do not have the SHA-256");
 }
@@ -228,9 +297,9 @@ static void test_what_cannot_be_compiled_is_refused_with_a_reason(void **state)
 static void test_bytes_that_may_still_change_are_not_looked_at(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm wasm = wasm_command();
+    cleanup_bytes struct bytes wasm = wasm_command();
     cleanup_close int open_file = memfd_create("module", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    assert_int_equal(write(open_file, wasm.bytes, wasm.size_bytes), wasm.size_bytes);
+    assert_int_equal(write(open_file, wasm.data, wasm.size), wasm.size);
     ask_sealed(node, COMPILE_MESSAGE_COMPILE, &wasm, open_file);
     assert_answer(node, 1, COMPILE_LOST, "something else than a module");
     cleanup_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -241,7 +310,7 @@ static void test_bytes_that_may_still_change_are_not_looked_at(void **state)
 static void test_a_compilation_holds_up_no_look_up_and_can_be_cancelled(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm wasm = wasm_command(), bomb = endless();
+    cleanup_bytes struct bytes wasm = wasm_command(), bomb = endless();
     struct compile_message cancel = {.kind = COMPILE_MESSAGE_CANCEL};
     ask(node, COMPILE_MESSAGE_COMPILE, &bomb);
     ask(node, COMPILE_MESSAGE_LOOK_UP, &wasm);
@@ -256,7 +325,7 @@ static void test_a_compilation_holds_up_no_look_up_and_can_be_cancelled(void **s
 static void test_another_front_does_not_wait_for_what_the_first_asked(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm wasm = wasm_command(), bomb = endless();
+    cleanup_bytes struct bytes wasm = wasm_command(), bomb = endless();
     cleanup_close int artifact = -1;
     ask(node, COMPILE_MESSAGE_COMPILE, &bomb);
     ask(node, COMPILE_MESSAGE_COMPILE, &wasm);
@@ -280,9 +349,9 @@ static void test_a_front_that_talks_nonsense_is_hung_up_on(void **state)
 static void test_more_questions_than_agreed_are_turned_down(void **state)
 {
     struct node *node = *state;
-    cleanup_wasm struct wasm bomb = endless(), wasm = wasm_command();
+    cleanup_bytes struct bytes bomb = endless(), wasm = wasm_command();
     ask(node, COMPILE_MESSAGE_COMPILE, &bomb);
-    cleanup_close int module = compile_memory_file(wasm.bytes, wasm.size_bytes);
+    cleanup_close int module = compile_memory_file(wasm.data, wasm.size);
     for (int i = 0; i < COMPILE_ASKED_MAX; i++)
         ask_sealed(node, COMPILE_MESSAGE_COMPILE, &wasm, module);
     assert_answer(node, COMPILE_ASKED_MAX + 1, COMPILE_LOST, "no room");
