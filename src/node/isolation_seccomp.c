@@ -100,7 +100,8 @@ static const int refused_calls[] = {
     SCMP_SYS(stat), SCMP_SYS(readlink), SCMP_SYS(uname),  SCMP_SYS(sysinfo),
 };
 
-static const int watch_calls[] = {SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch)};
+static const int watch_calls[] = {SCMP_SYS(inotify_init1), SCMP_SYS(inotify_add_watch),
+                                  SCMP_SYS(inotify_rm_watch)};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
