@@ -52,8 +52,9 @@ struct berth_wait {
     uint64_t deadline_ns; /* CLOCK_MONOTONIC time of the next timer, UINT64_MAX if there is none */
 };
 
-/* Gives each runnable run one slice (at most 1 ms of guest code each), ends the runs whose time is over,
- * moves output. Never blocks. */
+/* Gives runnable runs a slice each (at most 1 ms of guest code), in turn, ends the runs whose time is over,
+ * moves output. Never blocks, and leaves the rest for the next step after 10 ms, so that the embedder's own
+ * loop goes on however many runs compute. */
 BERTH_API void berth_schedule_step(berth_schedule *schedule, struct berth_wait *ret_wait);
 
 /* Blocks until there is something to do, at most `timeout_ms` (negative: for ever). Signals end it early. */
@@ -110,6 +111,10 @@ BERTH_API void berth_mounts_unref(berth_mounts *mounts);
  * event is given again after berth_instance_resume_events(). */
 typedef bool berth_event_fn(void *payload, const char *text, size_t size_bytes);
 
+/* The instance's run had a slice, or ended: there may be output to take, input to give, an outcome. Called by
+ * berth_schedule_step(), outside of the guest; it must not step or free anything. */
+typedef void berth_moved_fn(void *payload);
+
 struct berth_instance_options {
     size_t size;             /* sizeof(struct berth_instance_options); the init function sets it */
     const char *const *args; /* ends with NULL; args[0] is the program's name. NULL: the module's name only */
@@ -121,10 +126,13 @@ struct berth_instance_options {
     /* May be NULL. Called on the schedule's thread from inside the guest's call, on its small stack: it must
      * not block, nor call back into the schedule. */
     berth_denial_fn *on_denial;
-    void *payload; /* of on_denial and on_event */
+    void *payload; /* of on_denial, on_event and on_moved */
     /* May be NULL: then events are taken and dropped. Called as on_denial is, and only if the contract says
      * grants.events. */
     berth_event_fn *on_event;
+    /* May be NULL. With it, an embedder of thousands of instances looks at those alone that something
+     * happened to. */
+    berth_moved_fn *on_moved;
 };
 
 BERTH_API void berth_instance_options_init(struct berth_instance_options *options);

@@ -327,6 +327,7 @@ berth_status berth_instance_new(berth_schedule *schedule, berth_module *module, 
     instance->contract = berth_contract_ref(contract);
     instance->on_denial = options->on_denial;
     instance->on_event = options->on_event;
+    instance->on_moved = options->on_moved;
     instance->payload = options->payload;
     instance->run.instance = instance;
     schedule_add(schedule, instance);

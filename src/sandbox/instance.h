@@ -99,6 +99,7 @@ struct berth_instance {
     const char *const *args, *const *env;
     berth_denial_fn *on_denial;
     berth_event_fn *on_event;
+    berth_moved_fn *on_moved;
     void *payload;
     uint64_t memory_denials; /* the others are counted in wasi_usage */
 
@@ -145,6 +146,12 @@ void run_cancel(struct berth_run *run);
 void run_output_moved(struct berth_run *run);
 /* Ends a run that is still going on, without an outcome that anyone will see, and releases what it holds. */
 void run_discard(struct berth_run *run);
+
+static inline void instance_tell_moved(const berth_instance *instance)
+{
+    if (instance->on_moved)
+        instance->on_moved(instance->payload);
+}
 
 static inline bool run_is_active(const berth_instance *instance)
 {

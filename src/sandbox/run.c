@@ -361,6 +361,7 @@ void run_end(struct berth_run *run, struct ending ending)
     run->ended_ns = clock_monotonic_ns();
     run->phase = RUN_ENDED;
     schedule_forget(instance);
+    instance_tell_moved(instance);
 }
 
 void run_finish(struct berth_run *run)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A step is one round: descriptors that became ready, times that have come, then a slice for each run that
- * was ready when the round began. Times are looked at between any two slices, so a deadline is late by one
- * slice at most, however many runs compute. Without waiting descriptors or cancels a step makes no system
- * call of its own.
+ * A step is one round, or as much of it as there is time for: descriptors that became ready, times that have
+ * come, then a slice for each run that was ready when the round began; those it did not come to are first in
+ * the next. Times are looked at between any two slices, so a deadline is late by one slice at most, however
+ * many runs compute. Without waiting descriptors or cancels a step makes no system call of its own.
  */
 #include "sandbox/schedule.h"
 
@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "sandbox/instance.h"
 
-enum { EVENTS_PER_LOOK = 64, UNWATCHED_RETRY_MS = 10 };
+enum { EVENTS_PER_LOOK = 64, UNWATCHED_RETRY_MS = 10, STEP_MAX_MS = 10 };
 
 berth_status berth_schedule_new(berth_engine *engine, berth_schedule **ret, berth_error **reterr)
 {
@@ -301,14 +301,17 @@ static void look_at_times(berth_schedule *schedule, uint64_t now_ns)
 void berth_schedule_step(berth_schedule *schedule, struct berth_wait *ret_wait)
 {
     berth_instance *instance;
-    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t now_ns = clock_monotonic_ns(), until_ns = now_ns + STEP_MAX_MS * NS_PER_MS;
     look_at_descriptors(schedule, now_ns);
     look_at_times(schedule, now_ns);
     /* Those that become ready from here on have their turn in the next round. */
     schedule->round++;
-    while ((instance = TAILQ_FIRST(&schedule->ready)) && instance->parking.round != schedule->round) {
+    while ((instance = TAILQ_FIRST(&schedule->ready)) && instance->parking.round != schedule->round &&
+           now_ns < until_ns) {
         unqueue(instance);
         run_slice(&instance->run);
+        if (run_is_active(instance))
+            instance_tell_moved(instance);
         now_ns = clock_monotonic_ns();
         if (now_ns - schedule->events_seen_ns >= NS_PER_MS)
             look_at_descriptors(schedule, now_ns);

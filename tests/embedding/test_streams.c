@@ -288,6 +288,44 @@ static void a_sleeping_writer_whose_reader_leaves_is_ended(void **state)
     close(ends[1]);
 }
 
+static void count(void *payload)
+{
+    ++*(unsigned *)payload;
+}
+
+static void an_embedder_hears_of_slices_and_of_ends(void **state)
+{
+    berth_contract *contract = contract_with(NULL);
+    berth_module *module = host_module(&host, "sleeps_forever");
+    struct berth_instance_options options;
+    berth_instance *instance;
+    berth_run *run;
+    struct berth_wait wait;
+    unsigned n_moved = 0, n_asleep;
+    (void)state;
+    berth_instance_options_init(&options);
+    options.on_moved = count;
+    options.payload = &n_moved;
+    assert_int_equal(berth_instance_new(host.schedule, module, contract, &options, &instance, NULL),
+                     BERTH_OK);
+    assert_int_equal(berth_run_start(instance, &run, NULL), BERTH_OK);
+    do
+        berth_run_step(run, &wait);
+    while (wait.ready);
+    n_asleep = n_moved;
+    assert_true(n_asleep > 0);
+    berth_run_step(run, &wait);
+    assert_int_equal(n_moved, n_asleep);
+    berth_run_cancel(run);
+    berth_run_step(run, &wait);
+    assert_int_equal(n_moved, n_asleep + 1);
+    assert_int_equal(berth_run_outcome(run)->kind, BERTH_OUTCOME_CANCELLED);
+    berth_instance_free(instance);
+    assert_int_equal(n_moved, n_asleep + 1);
+    berth_module_unref(module);
+    berth_contract_unref(contract);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +340,7 @@ int main(void)
         embedding_test(descriptors_that_are_open_the_other_way_fail_at_once),
         embedding_test(input_may_come_from_a_file_but_not_from_a_directory),
         embedding_test(the_master_of_a_terminal_reaches_its_own_terminal),
+        embedding_test(an_embedder_hears_of_slices_and_of_ends),
     };
     return cmocka_run_group_tests(tests, open_host, close_host);
 }
