@@ -18,7 +18,7 @@
 #include "node/process.h"
 #include "node/workers.h"
 
-enum { NODE_WORKERS_MAX = 4, NODE_RUNS_MAX = 256 };
+enum { NODE_WORKERS_MAX = 4, NODE_RUNS_MAX = 512 };
 
 /* What became of a run. */
 struct story {

@@ -220,7 +220,6 @@ int worker_serve(struct worker *worker)
     while (r == 0) {
         berth_schedule_step(worker->schedule, &worker->wait);
         guests_expire(worker, clock_monotonic_ns());
-        guests_look(worker);
         guests_report(worker);
         watch_channel(worker);
         r = wait_and_hear(worker);

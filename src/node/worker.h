@@ -165,8 +165,6 @@ struct guest *guest_find(struct worker *worker, uint32_t number);
 void guest_cancel(struct guest *guest);
 /* Gives it a number that the front knows. */
 int guest_number(struct guest *guest, uint32_t number);
-/* Goes on giving it what is left of its stdin. */
-void guest_feed(struct guest *guest);
 void guest_free(struct guest *guest);
 /* Cancels those whose caller's deadline has passed. */
 void guests_expire(struct worker *worker, uint64_t now_ns);
@@ -177,8 +175,6 @@ void guests_expire(struct worker *worker, uint64_t now_ns);
 void guest_queue(struct guest *guest);
 /* Keeps an event or a denial; false: there is no room for it now. */
 bool guest_note(struct guest *guest, enum channel_kind kind, const char *text, size_t size_bytes);
-/* Looks which guests have something to send after a step. */
-void guests_look(struct worker *worker);
 /* Sends what waits until the socket is full; a packet each in turn. */
 void guests_report(struct worker *worker);
 

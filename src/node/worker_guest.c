@@ -98,7 +98,7 @@ static int read_strings(const struct channel_message *message, int data, struct 
 
 /* ---- stdin ------------------------------------------------------------------------------------------ */
 
-void guest_feed(struct guest *guest)
+static void feed(struct guest *guest)
 {
     struct guest_input *input = &guest->input;
     uint8_t chunk[INPUT_CHUNK_BYTES];
@@ -133,16 +133,16 @@ static void give_input(struct guest *guest, const struct channel_message *messag
         return;
     }
     guest->input = (struct guest_input){take_fd(data), start->strings_bytes, start->input_bytes};
-    guest_feed(guest);
+    feed(guest);
 }
 
 /* ---- Starting --------------------------------------------------------------------------------------- */
 
 static void tell_denial(void *payload, const struct berth_denial *denial)
 {
-    struct guest *guest = payload;
-    /* Without memory for it, the count in the usage tells. */
-    guest_note(guest, CHANNEL_DENIAL, denial->sentence, strlen(denial->sentence));
+    char sentence[CHANNEL_SENTENCE_BYTES];
+    /* If there is no room for it, the count in the usage tells. */
+    guest_note(payload, CHANNEL_DENIAL, sentence, channel_sentence(denial->sentence, sentence));
 }
 
 static bool take_event(void *payload, const char *text, size_t size_bytes)
@@ -150,6 +150,14 @@ static bool take_event(void *payload, const char *text, size_t size_bytes)
     struct guest *guest = payload;
     guest->starved = !guest_note(guest, CHANNEL_EVENT, text, size_bytes);
     return !guest->starved;
+}
+
+static void look(void *payload)
+{
+    struct guest *guest = payload;
+    if (guest->input.left_bytes > 0)
+        feed(guest);
+    guest_queue(guest);
 }
 
 static berth_status make_instance(struct guest *guest, const struct channel_start *start,
@@ -169,6 +177,7 @@ static berth_status make_instance(struct guest *guest, const struct channel_star
     options.random_seed = start->random_seed;
     options.on_denial = tell_denial;
     options.on_event = take_event;
+    options.on_moved = look;
     options.payload = guest;
     if (inputs < 0) {
         options.mounts = contract->mounts;

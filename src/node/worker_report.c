@@ -270,19 +270,3 @@ void guests_report(struct worker *worker)
             guest_queue(guest);
     }
 }
-
-void guests_look(struct worker *worker)
-{
-    struct guest *guest;
-    TAILQ_FOREACH(guest, &worker->guests, all)
-    {
-        struct berth_usage usage;
-        if (!guest->run)
-            continue;
-        if (guest->input.left_bytes > 0)
-            guest_feed(guest);
-        berth_run_usage(guest->run, &usage);
-        if (usage.output_bytes > guest->taken_bytes || has_ended(guest))
-            guest_queue(guest);
-    }
-}
