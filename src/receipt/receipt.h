@@ -38,7 +38,7 @@ struct receipt_facts {
     const uint8_t *inputs_sha256;    /* over the stdin object, byte for byte */
     const char *const *mounts;       /* guest paths, n_mounts */
     size_t n_mounts;
-    const uint8_t *contract_sha256; /* over the effective contract as JSON, canonical */
+    const uint8_t *contract_sha256; /* over the effective contract as berth_contract_explain() writes TOML */
     const uint8_t *output_sha256;   /* stdout, byte for byte */
     const uint8_t *errors_sha256;   /* stderr */
     uint64_t output_bytes, errors_bytes;
