@@ -107,8 +107,10 @@ static int set_alpn(struct tls_session *session, const char *alpn)
 static int set_up(struct tls_session *session, const char *peer_name, const char *alpn)
 {
     struct tls_identity *identity = session->identity;
-    int r =
-        gnutls_init(&session->gnutls, (identity->server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK);
+    /* A client shows its certificate even to a server that may not know its authority: then the refusal says
+     * so. */
+    unsigned int kind = identity->server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
+    int r = gnutls_init(&session->gnutls, kind | GNUTLS_NONBLOCK);
     if (r < 0)
         return r;
     gnutls_session_set_ptr(session->gnutls, session);
