@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sysexits.h>
 
 #include <berth/version.h>
 
@@ -20,6 +19,7 @@
 #include "node/front_start.h"
 #include "node/health.h"
 #include "node/identity_file.h"
+#include "node/node.h"
 #include "node/process.h"
 #include "node/reflection.h"
 #include "node/revive.h"
@@ -327,17 +327,22 @@ static void measure(void *payload)
     metrics_measure_process(metrics);
 }
 
+static bool is_ready(void *payload)
+{
+    const struct front *front = payload;
+    struct workers_counts workers;
+    workers_counts(front->workers, &workers);
+    return !front->draining && workers.alive > 0 && ledger_holds(front->ledger);
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
     struct front_process *process = timer->data;
     struct front *front = &process->front;
-    struct workers_counts workers;
     session_expire(front->sessions, clock_monotonic_ns());
     if (process->turns++ % EXPIRE_RUNS_EVERY == 0)
         run_store_expire(ledger_store(front->ledger), front_time_ns());
-    workers_counts(front->workers, &workers);
-    health_set_ready(process->front.health,
-                     !front->draining && workers.alive > 0 && ledger_holds(front->ledger));
+    health_update(front->health);
 }
 
 static void on_revival(uv_timer_t *timer)
@@ -364,6 +369,8 @@ static void send_ready(struct front *front, uint16_t port, const char *health)
     json_decref(ready);
     control_send(CONTROL_FD, CONTROL_READY, 0, text ? text : "{}", -1);
 }
+
+static const struct health_probes probes = {.is_ready = is_ready, .measure = measure};
 
 static berth_status make_front(struct front_process *process, struct front_start *start, uint16_t *ret_port,
                                berth_error **reterr)
@@ -392,8 +399,8 @@ static berth_status make_front(struct front_process *process, struct front_start
     if (status == BERTH_OK)
         status = listen_all(process, start, ret_port, reterr);
     if (status == BERTH_OK)
-        status = health_new(&front->loop, front->settings->node_health_listen, &front->metrics, measure,
-                            front, &process->front.health, reterr);
+        status = health_new(&front->loop, front->settings->node_health_listen, &front->metrics, &probes,
+                            front, &front->health, reterr);
     return status;
 }
 
@@ -431,7 +438,7 @@ int front_main(void)
     uint16_t port = 0;
     struct front_process *process = calloc(1, sizeof(*process));
     if (!process)
-        return EX_OSERR;
+        return NODE_FAILURE;
     confine();
     log_init(&process->log, STDERR_FILENO, LOG_FORMAT_AUTOMATIC, LOG_LEVEL_INFO, "front");
     berth_status status = front_start_receive(&start, &error);
@@ -439,10 +446,11 @@ int front_main(void)
         status = make_front(process, &start, &port, &error);
     front_start_done(&start);
     if (status != BERTH_OK) {
-        control_send(CONTROL_FD, CONTROL_FAILED, EX_OSERR, berth_error_message(error), -1);
-        return EX_OSERR;
+        int exit_status = node_status_of_error(status);
+        control_send(CONTROL_FD, CONTROL_FAILED, (uint32_t)exit_status, berth_error_message(error), -1);
+        return exit_status;
     }
     run(process, port);
     identity_free(process->front.identity);
-    return EX_OK; /* the kernel takes the rest back; nobody is left to serve */
+    return NODE_ENDED; /* the kernel takes the rest back; nobody is left to serve */
 }

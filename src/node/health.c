@@ -32,12 +32,13 @@ struct watcher {
 };
 
 struct health {
-    struct metrics *metrics;
-    void (*measure)(void *payload);
+    const struct metrics *metrics;
+    const struct health_probes *probes;
     void *payload;
     struct http1_server *server; /* NULL: no endpoint */
     char *address;
     bool ready;
+    bool draining;
     char *isolation; /* names of missing layers, or NULL */
     LIST_HEAD(, watcher) watchers;
 };
@@ -53,15 +54,16 @@ static int append_live(const struct health *health, struct text *body)
     return 200;
 }
 
-static int append_ready(const struct health *health, struct text *body)
+static int append_ready(struct health *health, struct text *body)
 {
+    health_update(health);
     text_append(body, health->ready ? "ready\n" : "not ready\n");
     return health->ready ? 200 : 503;
 }
 
 static int append_metrics(const struct health *health, struct text *body)
 {
-    health->measure(health->payload);
+    health->probes->measure(health->payload);
     metrics_append(health->metrics, body);
     return 200;
 }
@@ -118,14 +120,14 @@ static berth_status listen_on(struct health *health, uv_loop_t *loop, const char
     return BERTH_OK;
 }
 
-berth_status health_new(uv_loop_t *loop, const char *listen, struct metrics *metrics,
-                        void (*measure)(void *payload), void *payload, struct health **ret,
+berth_status health_new(uv_loop_t *loop, const char *listen, const struct metrics *metrics,
+                        const struct health_probes *probes, void *payload, struct health **ret,
                         berth_error **reterr)
 {
     struct health *health = calloc(1, sizeof(*health));
     if (!health)
         return error_set_errno(reterr, -ENOMEM, "the health endpoint cannot be made");
-    *health = (struct health){.metrics = metrics, .measure = measure, .payload = payload};
+    *health = (struct health){.metrics = metrics, .probes = probes, .payload = payload};
     LIST_INIT(&health->watchers);
     berth_status status = listen ? listen_on(health, loop, listen, reterr) : BERTH_OK;
     if (status == BERTH_OK)
@@ -190,9 +192,10 @@ static int send_status(struct grpc_call *call, serving_status status)
     return caller_send(call, &answer);
 }
 
-static const struct health *health_of(const struct grpc_call *call)
+static struct health *health_of(const struct grpc_call *call)
 {
     const struct front *front = grpc_call_owner(call);
+    health_update(front->health);
     return front->health;
 }
 
@@ -209,8 +212,9 @@ static void tell(struct watcher *watcher, serving_status status)
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, "more has changed than is read");
 }
 
-void health_set_ready(struct health *health, bool ready)
+void health_update(struct health *health)
 {
+    bool ready = !health->draining && health->probes->is_ready(health->payload);
     if (health->ready == ready)
         return;
     health->ready = ready;
@@ -224,7 +228,8 @@ void health_set_ready(struct health *health, bool ready)
 
 void health_drain(struct health *health)
 {
-    health_set_ready(health, false);
+    health->draining = true;
+    health_update(health);
     struct watcher *watcher, *next;
     for (watcher = LIST_FIRST(&health->watchers); watcher; watcher = next) {
         next = LIST_NEXT(watcher, all);
@@ -258,16 +263,16 @@ static void on_check(struct grpc_call *call, uint8_t *bytes, size_t size_bytes)
 
 static void begin_watch(struct grpc_call *call, bool known)
 {
-    const struct front *front = grpc_call_owner(call);
+    struct health *health = health_of(call);
     struct watcher *watcher = calloc(1, sizeof(*watcher));
     if (!watcher) {
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, "the node is out of memory");
         return;
     }
     *watcher = (struct watcher){.call = call, .known = known};
-    LIST_INSERT_HEAD(&front->health->watchers, watcher, all);
+    LIST_INSERT_HEAD(&health->watchers, watcher, all);
     grpc_call_set_data(call, watcher);
-    tell(watcher, known ? status_of(front->health) : SERVICE_UNKNOWN);
+    tell(watcher, known ? status_of(health) : SERVICE_UNKNOWN);
 }
 
 static void on_watch(struct grpc_call *call, uint8_t *bytes, size_t size_bytes)

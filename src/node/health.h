@@ -21,10 +21,16 @@
 
 struct health;
 
-/* listen: "127.0.0.1:9464" or NULL: no HTTP endpoint. measure is called before metrics are shown. Everything
- * is borrowed. Errors: BERTH_INVALID, BERTH_BUSY (the port is in use), BERTH_IO, BERTH_NO_MEMORY. */
-berth_status health_new(uv_loop_t *loop, const char *listen, struct metrics *metrics,
-                        void (*measure)(void *payload), void *payload, struct health **ret,
+/* What the front answers for. */
+struct health_probes {
+    bool (*is_ready)(void *payload);
+    void (*measure)(void *payload); /* fills in what the metrics show */
+};
+
+/* listen: "127.0.0.1:9464" or NULL: no HTTP endpoint. Everything is borrowed. Errors: BERTH_INVALID,
+ * BERTH_BUSY (the port is in use), BERTH_IO, BERTH_NO_MEMORY. */
+berth_status health_new(uv_loop_t *loop, const char *listen, const struct metrics *metrics,
+                        const struct health_probes *probes, void *payload, struct health **ret,
                         berth_error **reterr);
 /* Accepts NULL. What watches has been ended before. */
 void health_free(struct health *health);
@@ -32,11 +38,12 @@ void health_free(struct health *health);
 /* "127.0.0.1:9464" with the port that it became; NULL: no endpoint. */
 const char *health_address(const struct health *health);
 
-/* Not ready at first. Those who watch hear of a change. */
-void health_set_ready(struct health *health, bool ready);
+/* Asks whether it is ready; those who watch hear of a change. Whoever probes is answered by the state of the
+ * moment. */
+void health_update(struct health *health);
 /* Names of the layers of isolation that are missing, as a JSON array. */
 void health_set_isolation(struct health *health, const char *names);
-/* Not ready any more, and nobody watches any longer, so that their calls do not hold up the drain. */
+/* Never ready again, and nobody watches any longer, so that their calls do not hold up the drain. */
 void health_drain(struct health *health);
 
 /* Appends the body for a path of the endpoint and returns the HTTP status: 200, 503 or 404. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The roles of the program in a node: node_role_main() of node.h. */
+/* The roles of the program in a node, and how they end. */
 #include "node/node.h"
 
 #include <errno.h>
@@ -52,4 +52,13 @@ int node_role_main(int argc, char **argv)
     if (front)
         return front_main();
     return worker ? worker_main(number) : compiler_service_main();
+}
+
+int node_status_of_error(berth_status status)
+{
+    if (status == BERTH_OK)
+        return NODE_ENDED;
+    if (status == BERTH_INVALID || status == BERTH_NOT_FOUND)
+        return NODE_USAGE;
+    return status == BERTH_REFUSED ? NODE_REFUSED : NODE_FAILURE;
 }

@@ -37,6 +37,9 @@ enum node_status {
     NODE_REFUSED = 126, /* something is not as it must be to go on: an identity that others can read */
 };
 
+/* The status for an error that ends a start. */
+int node_status_of_error(berth_status status);
+
 /* Where `berth audit` and the rest look by default: configured, or $STATE_DIRECTORY (of systemd), or
  * $XDG_STATE_HOME/berth, or ~/.local/state/berth; absolute; the caller frees it. Made with mode 0700 if
  * `make`. 0, -ENOENT (no home), or another negative errno. */

@@ -23,16 +23,6 @@ int supervisor_fail(const char *sentence, int status)
     return status;
 }
 
-static int fail_with(const berth_error *error, berth_status status)
-{
-    int exit_status = NODE_FAILURE;
-    if (status == BERTH_INVALID || status == BERTH_NOT_FOUND)
-        exit_status = NODE_USAGE;
-    else if (status == BERTH_REFUSED)
-        exit_status = NODE_REFUSED;
-    return supervisor_fail(berth_error_message(error), exit_status);
-}
-
 /* A front with thousands of connections needs more than the usual 1024. */
 static void raise_descriptor_limit(void)
 {
@@ -210,7 +200,7 @@ int supervisor_prepare(struct supervisor *supervisor, const struct node_argument
         return supervisor_fail("memory is short", NODE_FAILURE);
     berth_status status = prepare(supervisor, &error);
     if (status != BERTH_OK)
-        return fail_with(error, status);
+        return supervisor_fail(berth_error_message(error), node_status_of_error(status));
     if (open_signals(&supervisor->signals) < 0)
         return supervisor_fail("this kernel lacks signal descriptors", NODE_FAILURE);
     return NODE_ENDED;
