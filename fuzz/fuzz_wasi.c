@@ -19,6 +19,11 @@
 #include "wasi/preview1.h"
 #include "wasi/wasi.h"
 
+static void ignore_change(void *payload)
+{
+    (void)payload;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MEMORY_SIZE = 1 << 16, AT_PATHS = 1 << 12, CALLS_MAX = 64, PATH_BYTES_MAX = 64 };
@@ -252,18 +257,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .clock = WASI_CLOCK_FINE,
                                    .random = WASI_RANDOM_SEEDED,
                                    .max_open_files = 8,
-                                   .deterministic = grants & 8};
+                                   .deterministic = grants & 8,
+                                   .events = grants & 32,
+                                   .watch = grants & 64};
     for (int i = 0; i < 3; i++)
         options.streams[i] = (struct wasi_stream){&stream_operations, &turns[i], grants & 16};
     if (wasi_mounts_new(&mount, 1, -1, &mounts, &failed))
         abort();
     options.mounts = mounts;
+    if (options.watch && wasi_watches_new(ignore_change, &options.watches) < 0)
+        abort();
     /* Of exactly this size, so that the sanitizer sees a step over its end. */
     uint8_t *memory = calloc(1, MEMORY_SIZE);
     if (!memory || wasi_context_new(&options, &context))
         abort();
     make_calls(&input, context, memory);
     wasi_context_free(context);
+    wasi_watches_free(options.watches);
     wasi_mounts_unref(mounts);
     free(memory);
     check_outside(above);

@@ -88,6 +88,25 @@ static void note_denial(void *payload, const struct wasi_denial *denial)
              denial->observed, denial->allowed, denial->remedy);
 }
 
+static bool note_event(void *payload, const char *text, size_t size_bytes)
+{
+    struct test_guest *guest = payload;
+    assert_true(size_bytes < sizeof guest->event);
+    if (guest->no_room)
+        return false;
+    memcpy(guest->event, text, size_bytes);
+    guest->event[size_bytes] = '\0';
+    guest->event_length = size_bytes;
+    guest->n_events++;
+    return true;
+}
+
+static void note_change(void *payload)
+{
+    struct test_guest *guest = payload;
+    guest->n_woken++;
+}
+
 static void memory_start(struct test_guest *guest)
 {
     size_t page = 4096;
@@ -112,7 +131,11 @@ static struct wasi_context *make_context(struct test_guest *guest, const struct 
         .max_open_files = setup->max_open_files ? setup->max_open_files : 64,
         .deterministic = setup->deterministic,
         .on_denial = note_denial,
+        .on_event = note_event,
         .payload = guest,
+        .events = setup->events,
+        .watch = setup->watch,
+        .watches = guest->watches,
     };
     for (int i = 0; i < 3; i++)
         options.streams[i] =
@@ -147,17 +170,20 @@ void test_guest_start(struct test_guest *guest, const struct test_setup *setup)
         {.guest = "/second", .host = second, .descriptor = -1, .writable = true},
     };
     assert_int_equal(wasi_mounts_new(mounts, setup->two_mounts ? 2 : 1, -1, &guest->mounts, &failed), 0);
+    if (setup->watch)
+        assert_int_equal(wasi_watches_new(note_change, &guest->watches), 0);
     guest->context = make_context(guest, setup);
 }
 
 struct wasi_context *test_guest_second_context(struct test_guest *guest)
 {
-    return make_context(guest, &(struct test_setup){0});
+    return make_context(guest, &(struct test_setup){.watch = guest->watches});
 }
 
 void test_guest_end(struct test_guest *guest)
 {
     wasi_context_free(guest->context);
+    wasi_watches_free(guest->watches);
     wasi_mounts_unref(guest->mounts);
     munmap(guest->memory.data - 4096, GUEST_MEMORY_SIZE + 8192);
     host_remove_tree(guest->above);

@@ -44,6 +44,12 @@ struct test_guest {
     enum wasi_result result; /* of the last call */
     char denial[1024];       /* the last one, as "rule|tried|observed|allowed|remedy" */
     unsigned n_denials;
+    struct wasi_watches *watches; /* if it may wait for changes */
+    unsigned n_woken;             /* how often a change was told of */
+    char event[(64 << 10) + 1];   /* the last one */
+    size_t event_length;
+    unsigned n_events;
+    bool no_room; /* for events */
 };
 
 struct test_setup {
@@ -55,7 +61,8 @@ struct test_setup {
     enum wasi_clock_mode clock;
     enum wasi_random_mode random;
     uint32_t max_open_files; /* 0: 64 */
-    bool two_mounts;         /* "/second" beside "/", a directory "second" above the root */
+    bool events, watch;
+    bool two_mounts; /* "/second" beside "/", a directory "second" above the root */
 };
 
 /* Makes above/, above/secret, above/root/, and a context with a mount of it as "/" (descriptor 3). */

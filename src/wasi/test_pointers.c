@@ -85,7 +85,7 @@ static void good_arguments(enum wasi_function function, uint64_t arguments[stati
     }
     for (size_t i = 0; i < n; i++)
         arguments[i] = pairs[i < 3 ? i : 2];
-    if (strncmp(name, "fd_", 3) == 0)
+    if (strncmp(name, "fd_", 3) == 0 || function == WASI_berth_wait_for_change)
         arguments[0] = 4;
 }
 
@@ -113,6 +113,8 @@ static struct test_guest *start(void)
                                              .random = WASI_RANDOM_SEEDED,
                                              .clock = WASI_CLOCK_FINE,
                                              .quota_bytes = 1 << 20,
+                                             .events = true,
+                                             .watch = true,
                                              .hide = (const char *const[]){"*.key", "/hidden/x"},
                                              .n_hide = 2});
     host_file(g, "f", "contents");
