@@ -9,13 +9,13 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "audit/checkpoint.h"
 #include "base/error.h"
 #include "base/text.h"
 
 enum {
     BUSY_MS = 250, /* only a shell beside us can make us wait */
     VALUE_MAX_BYTES = 64 << 20,
-    CHECKPOINT_PAGES = 4000, /* 16 MiB: the log that is copied into the file at once, with two fsync */
     JOURNAL_KEEP_BYTES = 64 << 20,
     SHOWN_PATH_MAX = 512,
 };
@@ -261,7 +261,7 @@ static int make(const char *path, const struct database_kind *kind,
 }
 
 /* Whether the file is to be made (1) or opened (0). SQLite would replay a journal without its file into the
- * next file of that name, and it holds entries: it must not vanish. */
+ * next file of that name, and it holds entries: it must not vanish. Readers leave empty ones. */
 static int look(const char *path, const struct database_kind *kind, berth_error **reterr)
 {
     struct stat status;
@@ -272,7 +272,7 @@ static int look(const char *path, const struct database_kind *kind, berth_error 
     if (stat(path, &status) < 0) {
         if (errno != ENOENT)
             return refuse(reterr, -errno, kind, path);
-        if (lstat(journal, &status) < 0)
+        if (lstat(journal, &status) < 0 || status.st_size == 0)
             return 1;
         error_set(reterr, BERTH_INVALID,
                   "%s is gone but its journal (-wal) is there; put the file back, or move both away", name);
@@ -290,25 +290,32 @@ static int look(const char *path, const struct database_kind *kind, berth_error 
     return 0;
 }
 
-static int connect_to_write(const char *path, const struct database_kind *kind, bool full_sync, sqlite3 **ret)
+static int configure(sqlite3 *connection, bool full_sync)
 {
-    cleanup_connection sqlite3 *connection = NULL;
     char settings[160];
-    int r = connect_to(path, "", SQLITE_OPEN_READWRITE, &connection);
-    if (r == 0)
-        r = check_kind(connection, kind);
-    if (r != 0)
-        return r;
     if (sqlite3_db_readonly(connection, "main") == 1)
         return -EACCES;
     snprintf(settings, sizeof settings,
-             "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = %d;"
+             "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 0;"
              "PRAGMA journal_size_limit = %d",
-             full_sync ? "FULL" : "NORMAL", CHECKPOINT_PAGES, JOURNAL_KEEP_BYTES);
-    r = execute(connection, settings);
+             full_sync ? "FULL" : "NORMAL", JOURNAL_KEEP_BYTES);
+    return execute(connection, settings);
+}
+
+static int open_existing(const char *path, const struct database_kind *kind, bool full_sync,
+                         struct database *ret)
+{
+    cleanup_connection sqlite3 *second = NULL;
+    int r = connect_to(path, "", SQLITE_OPEN_READWRITE, &ret->connection);
+    if (r == 0) /* before anything is changed */
+        r = check_kind(ret->connection, kind);
     if (r == 0)
-        *ret = take_ptr(connection);
-    return r;
+        r = configure(ret->connection, full_sync);
+    if (r == 0)
+        r = connect_to(path, "", SQLITE_OPEN_READWRITE, &second);
+    if (r == 0)
+        r = configure(second, full_sync);
+    return r == 0 ? checkpoint_start(ret->connection, take_ptr(second), &ret->checkpoint) : r;
 }
 
 int database_open(const char *path, const struct database_kind *kind, bool full_sync,
@@ -327,7 +334,7 @@ int database_open(const char *path, const struct database_kind *kind, bool full_
     if (r == 1)
         r = make(path, kind, prepare, payload);
     if (r == 0)
-        r = connect_to_write(path, kind, full_sync, &database.connection);
+        r = open_existing(path, kind, full_sync, &database);
     if (r != 0) {
         database_close(&database);
         return refuse(reterr, r, kind, path);
@@ -338,6 +345,7 @@ int database_open(const char *path, const struct database_kind *kind, bool full_
 
 void database_close(struct database *database)
 {
+    checkpoint_stop(database->checkpoint);
     if (database->connection)
         sqlite3_close(database->connection);
     close_keeping_errno(database->lock);

@@ -29,8 +29,11 @@ struct database_kind {
     int32_t version;
 };
 
+struct checkpoint;
+
 struct database {
     sqlite3 *connection;
+    struct checkpoint *checkpoint;
     int lock; /* descriptor, or -1 */
 };
 

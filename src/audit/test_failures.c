@@ -105,6 +105,18 @@ static void a_journal_without_its_file_is_not_lost(void **state)
     assert_int_equal(size_of(test->path), -1);
 }
 
+static void a_log_can_be_verified_and_moved_away(void **state)
+{
+    struct audit_test *test = *state;
+    char elsewhere[128];
+    snprintf(elsewhere, sizeof elsewhere, "%s.1", test->path);
+    audit_test_make(test, 1, 3);
+    assert_int_equal(verify(test), BERTH_OK);
+    assert_int_equal(rename(test->path, elsewhere), 0);
+    audit_test_make(test, 1, 1);
+    audit_test_expect_whole(test, 1, NULL);
+}
+
 static void names_have_no_meaning_for_sqlite(void **state)
 {
     static const char *const names[] = {":memory:", "file:x", "a%20b", "a?mode=memory", "a#b"};
@@ -418,6 +430,7 @@ int main(void)
         TEST(a_log_of_a_later_version_is_left_alone),
         TEST(a_directory_is_no_log),
         TEST(a_journal_without_its_file_is_not_lost),
+        TEST(a_log_can_be_verified_and_moved_away),
         TEST(names_have_no_meaning_for_sqlite),
         TEST(what_a_sentence_shows_of_a_path_is_safe),
         TEST(a_log_that_was_cut_off_is_noticed),

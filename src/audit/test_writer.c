@@ -216,6 +216,29 @@ static void verifying_beside_a_writer_never_stumbles(void **state)
     audit_close(log);
 }
 
+/* A writer that never rests, with more than the journal may hold. */
+static void the_journal_stays_within_its_bounds(void **state)
+{
+    enum { TEXTS = 90, BOUND_BYTES = 80 << 20 };
+    struct audit_test *test = *state;
+    struct audit_log *log = audit_test_open(test);
+    char journal[128];
+    char *text = malloc(AUDIT_FIELD_MAX_BYTES + 1);
+    memset(text, 'x', AUDIT_FIELD_MAX_BYTES);
+    text[AUDIT_FIELD_MAX_BYTES] = '\0';
+    snprintf(journal, sizeof journal, "%s-wal", test->path);
+    for (int i = 0; i < TEXTS; i++) {
+        struct stat status;
+        assert_int_equal(audit_append(log, "denial", "", "", text), 0);
+        assert_int_equal(audit_commit(log), 0);
+        assert_int_equal(stat(journal, &status), 0);
+        assert_true(status.st_size < BOUND_BYTES);
+    }
+    audit_close(log);
+    audit_test_expect_whole(test, TEXTS, NULL);
+    free(text);
+}
+
 /* Tells the number of each commit that has succeeded, until it is killed. */
 static void write_until_killed(struct audit_test *test, int pipe)
 {
@@ -277,6 +300,7 @@ int main(void)
         TEST(a_second_writer_is_refused_and_readers_are_not),
         TEST(a_reader_sees_one_moment_while_the_writer_goes_on),
         TEST(verifying_beside_a_writer_never_stumbles),
+        TEST(the_journal_stays_within_its_bounds),
         TEST(after_kill_9_the_chain_verifies_and_nothing_that_was_committed_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
