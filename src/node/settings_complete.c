@@ -105,7 +105,7 @@ static berth_status check_unique(const struct settings_table *table, const struc
         size_t first;
         const char *name = name_of(table, settings, i);
         if (is_named(table, settings, name, &first) && first != i)
-            return error_set(reterr, BERTH_INVALID, "there are two %ss with the name \"%s\"", table->name,
+            return error_set(reterr, BERTH_INVALID, "more than one %s has the name \"%s\"", table->name,
                              name);
     }
     return BERTH_OK;
