@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["run", "serve", "call", "inspect", "contract", "cache", "verify", "audit", "version", "help", "completion"]
+COMMANDS = ["run", "serve", "send", "watch", "runs", "call", "inspect", "contract", "cache", "verify", "audit", "version",
+            "help", "completion"]
 
 
 def options_of(cli, command):
