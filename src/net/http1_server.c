@@ -110,7 +110,7 @@ static int read_request(char *head, struct http1_request *ret)
     *space = *version++ = '\0';
     bool http11 = strcmp(version, "HTTP/1.1") == 0;
     if (!http11 && strcmp(version, "HTTP/1.0") != 0)
-        return strncmp(version, "HTTP/", 5) == 0 ? 505 : 400;
+        return strlen(version) == 8 && strncmp(version, "HTTP/", 5) == 0 && version[6] == '.' ? 505 : 400;
     ret->path = space + 1;
     for (const char *each = ret->path; *each; each++)
         if (*each <= ' ' || *each >= 0x7f || *each == '#')

@@ -20,7 +20,10 @@
 #include "base/text.h"
 #include "net/tcp.h"
 
-enum { PATIENCE_MS = 30000 }; /* only a bound against hanging */
+enum {
+    PATIENCE_TICKS = 1500, /* only a bound against hanging */
+    TICK_MS = 20,          /* a condition may come true where no event follows */
+};
 
 /* One end of a stream. */
 struct test_end {
@@ -74,9 +77,9 @@ static inline void test_end_done(struct test_end *end)
     memset(end, 0, sizeof *end);
 }
 
-static inline void test_patience_ended(uv_timer_t *timer)
+static inline void test_tick(uv_timer_t *timer)
 {
-    *(bool *)timer->data = true;
+    (*(int *)timer->data)++;
 }
 
 static inline void test_free_handle(uv_handle_t *handle)
@@ -84,18 +87,18 @@ static inline void test_free_handle(uv_handle_t *handle)
     free(handle);
 }
 
-/* Runs the loop until the condition holds; false if it does not for PATIENCE_MS. */
+/* Runs the loop until the condition holds; false if it does not in PATIENCE_TICKS. */
 static inline bool test_run_until(uv_loop_t *loop, bool (*condition)(void *payload), void *payload)
 {
-    bool over = false;
+    int n_ticks = 0;
     uv_timer_t *timer = malloc(sizeof *timer);
     uv_timer_init(loop, timer);
-    timer->data = &over;
-    uv_timer_start(timer, test_patience_ended, PATIENCE_MS, 0);
-    while (!condition(payload) && !over)
+    timer->data = &n_ticks;
+    uv_timer_start(timer, test_tick, TICK_MS, TICK_MS);
+    while (!condition(payload) && n_ticks < PATIENCE_TICKS)
         uv_run(loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)timer, test_free_handle);
-    return !over;
+    return n_ticks < PATIENCE_TICKS;
 }
 
 static inline bool test_is_true(void *payload)
