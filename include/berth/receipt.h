@@ -39,8 +39,11 @@ struct berth_receipt_expectation {
 typedef void berth_receipt_check_fn(void *payload, const char *field, bool ok, const char *expected,
                                     const char *found);
 
-/* Checks form, both signatures and everything that is expected. Errors: BERTH_INVALID (no receipt),
- * BERTH_REFUSED: a field does not match; the sentence names the first one, expected and found. */
+/* Checks form, both signatures, that their keys are those that the receipt names, and everything that is
+ * expected. json: size_bytes bytes, at most 1 MiB. expectation: NULL: nothing is compared. check: NULL:
+ * nothing is told. What it gets is safe to print and valid during the call; all checks are made, also after
+ * one has failed. Errors: BERTH_INVALID (no receipt), BERTH_REFUSED: a field does not match; the sentence
+ * names the first one, expected and found. */
 BERTH_API BERTH_MUST_USE berth_status
 berth_receipt_verify(const char *json, size_t size_bytes, const struct berth_receipt_expectation *expectation,
                      berth_receipt_check_fn *check, void *payload, berth_error **reterr);
