@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 
 #include "base/checked_math.h"
 #include "base/cleanup.h"
@@ -101,11 +100,6 @@ void child_signal(const struct child *child, int signal_number)
 {
     if (child->pid > 0)
         (void)kill(child->pid, signal_number);
-}
-
-bool child_has_ended(const struct child *child, int *ret_status)
-{
-    return child->pid > 0 && waitpid(child->pid, ret_status, WNOHANG) == child->pid;
 }
 
 void child_retire(struct child *child, uint64_t now_ns)

@@ -32,9 +32,7 @@ int child_start(struct child *child, uint64_t now_ns);
 /* Sends a signal to it, if it stands. */
 void child_signal(const struct child *child, int signal_number);
 
-/* True if it has ended: *ret_status as from waitpid(). Its last messages can still be received, until
- * child_retire(): then the place waits for its next start. */
-bool child_has_ended(const struct child *child, int *ret_status);
+/* It has ended and said its last: the place waits for its next start. */
 void child_retire(struct child *child, uint64_t now_ns);
 
 /* "worker 2", "the front"; `ret` has CHILD_NAME_BYTES. */

@@ -129,6 +129,14 @@ uint64_t children_next_start_ns(const struct children *children)
     return next;
 }
 
+struct child *children_find(const struct children *children, pid_t pid)
+{
+    for (size_t i = 0; i < children->count; i++)
+        if (children->all[i].pid == pid)
+            return &children->all[i];
+    return NULL;
+}
+
 bool children_are_ready(const struct children *children)
 {
     for (size_t i = 0; i < children->count; i++)

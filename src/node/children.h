@@ -37,6 +37,9 @@ int children_start_due(struct children *children, uint64_t now_ns);
 /* When that will have something to do; UINT64_MAX: never. */
 uint64_t children_next_start_ns(const struct children *children);
 
+/* NULL: none of them is that process. */
+struct child *children_find(const struct children *children, pid_t pid);
+
 bool children_are_ready(const struct children *children);
 /* How many stand. */
 size_t children_standing(const struct children *children);

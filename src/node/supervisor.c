@@ -262,12 +262,14 @@ static void child_ended(struct supervisor *supervisor, struct child *child, int 
         supervisor_reloaded(supervisor, NULL);
 }
 
+/* Also processes that nobody waits for, which are ours in a container whose first process we are. */
 static void reap(struct supervisor *supervisor)
 {
-    for (size_t i = 0; i < supervisor->children.count; i++) {
-        int wait_status;
-        if (child_has_ended(&supervisor->children.all[i], &wait_status))
-            child_ended(supervisor, &supervisor->children.all[i], wait_status);
+    int wait_status;
+    for (pid_t pid; (pid = waitpid(-1, &wait_status, WNOHANG)) > 0;) {
+        struct child *child = children_find(&supervisor->children, pid);
+        if (child)
+            child_ended(supervisor, child, wait_status);
     }
 }
 
