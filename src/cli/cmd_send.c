@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/exit_status.h"
 #include "cli/interrupt.h"
@@ -40,6 +41,7 @@ struct sending {
     struct upload upload;
     struct text last_words;
     bool output_failed; /* stdout or stderr takes nothing any more */
+    uint64_t begun_ns;  /* CLOCK_MONOTONIC */
 };
 
 /* ---- What comes back ----------------------------------------------------------------------------------- */
@@ -134,6 +136,14 @@ static void say_how_it_ended(const struct sending *sending, const struct berth_o
     }
 }
 
+/* The node ends a run that is past the caller's deadline as one that the caller has cancelled. */
+static bool is_late(const struct sending *sending, const struct berth_outcome *outcome)
+{
+    uint64_t deadline_ms = sending->options->deadline_ms;
+    return outcome->kind == BERTH_OUTCOME_CANCELLED && deadline_ms && !interrupt_signal() &&
+           clock_monotonic_ns() - sending->begun_ns >= deadline_ms * NS_PER_MS;
+}
+
 static int conclude(const struct sending *sending, const struct berth_visit_end *end)
 {
     const struct send_options *options = sending->options;
@@ -150,6 +160,8 @@ static int conclude(const struct sending *sending, const struct berth_visit_end 
     int status = options->receipt_file ? keep_receipt(options->receipt_file, end->receipt) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
+    if (is_late(sending, &end->outcome))
+        return STATUS_WALL;
     return exit_status_of_outcome(&end->outcome, interrupt_signal(), output_is_closed());
 }
 
@@ -197,6 +209,7 @@ static int visit(struct sending *sending, const struct module_file *module, char
         .payload = sending,
     };
     upload_begin(&sending->upload, sending->name, !options->quiet);
+    sending->begun_ns = clock_monotonic_ns();
     interrupt_watch_client(client);
     berth_status status = berth_client_visit(client, &visit, &end, &error);
     interrupt_forget();

@@ -243,6 +243,7 @@ static void on_opened(void *owner)
     pump(owner);
 }
 
+/* nghttp2 gives up on a server that breaks the rules, with an error or by wanting nothing more of it. */
 static void on_received(void *owner, const uint8_t *bytes, size_t size_bytes)
 {
     struct grpc_client *client = owner;
@@ -250,13 +251,15 @@ static void on_received(void *owner, const uint8_t *bytes, size_t size_bytes)
     client->heard_ns = clock_monotonic_ns();
     client->pinged = false;
     pump(client);
-    if (client->stream && r < 0)
-        connection_gone(client, GRPC_END_BROKEN,
-                        client->ready ? nghttp2_strerror((int)r)
-                                      : "what answers there does not speak HTTP/2");
-    else if (client->stream && !nghttp2_session_want_read(client->session) &&
-             !nghttp2_session_want_write(client->session))
+    if (!client->stream || (r >= 0 && (nghttp2_session_want_read(client->session) ||
+                                       nghttp2_session_want_write(client->session))))
+        return;
+    if (client->draining)
         connection_gone(client, GRPC_END_LOST, "the connection was closed");
+    else
+        connection_gone(client, GRPC_END_BROKEN,
+                        client->ready ? "it breaks the rules of HTTP/2"
+                                      : "what answers there does not speak HTTP/2");
 }
 
 static void on_writable(void *owner)
