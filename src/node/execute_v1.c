@@ -198,17 +198,18 @@ static int open_payload(struct execution *execution, Liop__V1__LogicRequest *log
     if (nonce->len != SEAL_NONCE_BYTES || payload->len < SEAL_TAG_BYTES)
         return refuse(execution, GRPC_INVALID_ARGUMENT,
                       "aes_nonce has 12 bytes, and wasm_binary ends with a tag of 16");
-    cleanup_free uint8_t *sealed = malloc(payload->len);
-    if (!sealed)
-        return -ENOMEM;
-    memcpy(sealed, payload->data, payload->len);
-    if (liop_open(execution->secret, nonce->data, nonce->len, payload->data, payload->len) != 0) {
-        kem_secret_round3(execution->secret, logic->pqc_ciphertext.data, round3);
-        memcpy(payload->data, sealed, payload->len);
-        if (liop_open(round3, nonce->data, nonce->len, payload->data, payload->len) != 0)
-            return refuse(execution, GRPC_UNAUTHENTICATED, "the seal of wasm_binary is broken");
-        memcpy(execution->secret, round3, sizeof(round3));
+    /* What does not open stays as it is. */
+    int r = liop_open(execution->secret, nonce->data, nonce->len, payload->data, payload->len);
+    if (r == SEAL_BROKEN) {
+        r = kem_secret_round3(execution->secret, logic->pqc_ciphertext.data, round3);
+        if (r == 0)
+            r = liop_open(round3, nonce->data, nonce->len, payload->data, payload->len);
+        if (r == 0)
+            memcpy(execution->secret, round3, sizeof(round3));
+        explicit_bzero(round3, sizeof(round3));
     }
+    if (r != 0)
+        return r < 0 ? r : refuse(execution, GRPC_UNAUTHENTICATED, "the seal of wasm_binary is broken");
     payload->len -= SEAL_TAG_BYTES;
     receipt_v1_image_id(payload->data, payload->len, execution->image_id);
     return 0;

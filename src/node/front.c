@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -440,6 +441,7 @@ int front_main(void)
     if (!process)
         return NODE_FAILURE;
     confine();
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error of write(2) */
     log_init(&process->log, STDERR_FILENO, LOG_FORMAT_AUTOMATIC, LOG_LEVEL_INFO, "front");
     berth_status status = front_start_receive(&start, &error);
     if (status == BERTH_OK)

@@ -50,15 +50,32 @@ static bool lose_record(void *payload, const struct run_record *record)
     return false;
 }
 
-int revive_begin(struct front *front)
+/* What to do with each run of one kind that has not ended. */
+static int for_each(struct front *front, bool detached, void (*act)(struct front *front, const char *run_id))
 {
-    struct names names = {.detached = false};
-    struct run_store *store = ledger_store(front->ledger);
-    int r = run_store_list(store, NULL, true, RUNS_MAX, collect, &names);
+    struct names names = {.detached = detached};
+    int r = run_store_list(ledger_store(front->ledger), NULL, true, RUNS_MAX, collect, &names);
     for (size_t i = 0; r == 0 && i < names.n; i++)
-        run_store_find(store, names.ids[i], lose_record, front);
+        act(front, names.ids[i]);
     free(names.ids);
     return r < 0 ? r : names.failed;
+}
+
+static void lose_run(struct front *front, const char *run_id)
+{
+    run_store_find(ledger_store(front->ledger), run_id, lose_record, front);
+}
+
+/* Until a worker says that it has it, or it is started again. */
+static void queue_run(struct front *front, const char *run_id)
+{
+    run_store_set_state(ledger_store(front->ledger), run_id, "queued");
+}
+
+int revive_begin(struct front *front)
+{
+    int r = for_each(front, false, lose_run);
+    return r == 0 ? for_each(front, true, queue_run) : r;
 }
 
 struct again {
@@ -79,20 +96,18 @@ static bool start_again(void *payload, const struct run_record *record)
     return false;
 }
 
+static void revive_run(struct front *front, const char *run_id)
+{
+    struct again again = {.front = front};
+    if (visit_find(front, run_id))
+        return;
+    if (run_store_find(ledger_store(front->ledger), run_id, start_again, &again) == 0 && again.result != 0)
+        lose(front, run_id, NULL, again.refusal.sentence[0] ? again.refusal.sentence : "out of memory");
+    else
+        log_event(front->log, LOG_LEVEL_INFO, "run_started_again", log_text("run", run_id));
+}
+
 void revive_end(struct front *front)
 {
-    struct names names = {.detached = true};
-    struct run_store *store = ledger_store(front->ledger);
-    run_store_list(store, NULL, true, RUNS_MAX, collect, &names);
-    for (size_t i = 0; i < names.n; i++) {
-        struct again again = {.front = front};
-        if (visit_find(front, names.ids[i]))
-            continue;
-        if (run_store_find(store, names.ids[i], start_again, &again) == 0 && again.result != 0)
-            lose(front, names.ids[i], NULL,
-                 again.refusal.sentence[0] ? again.refusal.sentence : "out of memory");
-        else
-            log_event(front->log, LOG_LEVEL_INFO, "run_started_again", log_text("run", names.ids[i]));
-    }
-    free(names.ids);
+    for_each(front, true, revive_run);
 }

@@ -127,7 +127,8 @@ static void refuse(struct visit *visit, enum grpc_status status, const char *rea
 static void conclude(struct visit *visit)
 {
     visit->run = NULL;
-    if (visit->suspended) { /* its row stays as it is: the next node starts it again */
+    if (visit->suspended) { /* the next node starts it again */
+        run_store_set_state(ledger_store(visit->front->ledger), visit->run_id, "queued");
         visit_free(visit);
         return;
     }
@@ -617,6 +618,7 @@ bool visit_adopt(void *owner, const char *run_id, struct worker_run *run,
     struct refusal ignored;
     access_begin_run(front->access, visit->principal, clock_monotonic_ns(), &ignored);
     join(visit);
+    run_store_set_state(ledger_store(front->ledger), run_id, "running");
     *ret_events = &worker_events;
     *ret_payload = take_ptr(visit);
     return true;

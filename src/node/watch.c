@@ -178,6 +178,15 @@ struct watch {
     bool over;
 };
 
+static void send_dropped(struct watch *watch, uint64_t up_to)
+{
+    Berth__V1__WatchResponse message = BERTH__V1__WATCH_RESPONSE__INIT;
+    message.kind_case = BERTH__V1__WATCH_RESPONSE__KIND_DROPPED_UP_TO;
+    message.dropped_up_to = up_to;
+    caller_send(watch->call, &message);
+    watch->after = up_to;
+}
+
 static bool send_event(void *payload, uint64_t sequence, int64_t time_ns, const char *text, size_t size_bytes)
 {
     struct watch *watch = payload;
@@ -186,6 +195,8 @@ static bool send_event(void *payload, uint64_t sequence, int64_t time_ns, const 
     cleanup_free char *copy = strndup(text, size_bytes);
     if (!copy)
         return false;
+    if (sequence > watch->after + 1)
+        send_dropped(watch, sequence - 1);
     event.sequence = sequence;
     event.time_ns = time_ns;
     event.text = copy;
@@ -207,15 +218,6 @@ static void send_end(struct lookup *lookup, const struct run_record *record)
     message.end = &info;
     if (record->ended_ns != 0)
         caller_send(lookup->call, &message);
-}
-
-static void send_dropped(struct watch *watch, uint64_t up_to)
-{
-    Berth__V1__WatchResponse message = BERTH__V1__WATCH_RESPONSE__INIT;
-    message.kind_case = BERTH__V1__WATCH_RESPONSE__KIND_DROPPED_UP_TO;
-    message.dropped_up_to = up_to;
-    caller_send(watch->call, &message);
-    watch->after = up_to;
 }
 
 /* Sends what there is, as far as the caller takes it; ends with the run. */
