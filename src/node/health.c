@@ -169,7 +169,7 @@ void health_set_isolation(struct health *health, const char *names)
             text_append_escaped(&joined, text, strlen(text), 64);
     }
     free(health->isolation);
-    health->isolation = text_take(&joined);
+    health->isolation = json_array_size(array) > 0 ? text_take(&joined) : NULL;
 }
 
 /* ---- gRPC
