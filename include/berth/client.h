@@ -122,7 +122,7 @@ struct berth_run_info {
     int64_t started_ns, ended_ns; /* since 1970 */
     bool detached;
     uint64_t last_sequence;
-    const char *receipt; /* JSON, its signatures verified; NULL: not ended */
+    const char *receipt; /* JSON, its signatures verified; NULL: not ended, or in a list */
 };
 typedef bool berth_run_info_fn(void *payload, const struct berth_run_info *info);
 typedef bool berth_watch_event_fn(void *payload, uint64_t sequence, int64_t time_ns, const char *text);

@@ -10,7 +10,7 @@
 #include "cli/run_report.h"
 
 enum { OPTION_JSON = 1, OPTION_RUNNING, OPTION_LIMIT, OPTION_RECEIPT };
-enum { LIMIT_MAX = 10000 };
+enum { LIMIT_MAX = 1000 };
 
 /* clang-format off */
 static const struct option runs_rows[] = {

@@ -10,11 +10,13 @@ const struct exit_status exit_statuses[] = {
     {"64", "usage error: an unknown option or command, a bad value, a file or directory that is not there"},
     {"123", "the guest reached a limit other than wall time: memory, fuel or output"},
     {"124", "the guest reached its wall limit, as in timeout(1)"},
-    {"125",
-     "berth itself failed: no memory, an output that cannot be written, a kernel that lacks something"},
-    {"126", "the module or the contract was refused, or a receipt or an audit log does not hold; the "
-            "sentence on stderr says why"},
-    {"127", "the module was not found"},
+    {"125", "berth itself failed: no memory, an output that cannot be written, a kernel that lacks "
+            "something, a node "
+            "that cannot be reached or cannot be trusted"},
+    {"126",
+     "the module, the contract or the caller was refused, or a receipt or an audit log does not hold; the "
+     "sentence on stderr says why"},
+    {"127", "the module, or the run on a node, was not found"},
     {"130", "stopped by Ctrl-C (SIGINT)"},
     {"134", "the guest trapped: it did what WebAssembly or WASI forbids, or called abort()"},
     {"141", "nobody reads stdout or stderr any more"},

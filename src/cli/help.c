@@ -20,7 +20,11 @@ const struct help_topic help_topics[] = {
 };
 
 const struct word help_variables[] = {
+    {"BERTH_NODE", "the node of send, watch and runs where --to is not given"},
+    {"BERTH_TOKEN", "who calls it, where no other option says so"},
     {"XDG_CACHE_HOME", "where compiled modules are kept, in berth/modules; ~/.cache if it is not set"},
+    {"XDG_STATE_HOME",
+     "where a node keeps its state and callers their known nodes, in berth; ~/.local/state if it is not set"},
     {"NO_COLOR",
      "if it is set to anything, berth writes no colour; nor does it where it writes to no terminal"},
     {NULL, NULL},

@@ -38,6 +38,15 @@ void client_call(berth_client *client, const struct grpc_request *request, struc
     client->grpc_status = ret_answer->status;
 }
 
+struct refusal_context client_refusal_context(const berth_client *client)
+{
+    return (struct refusal_context){
+        .address = client->address.text,
+        .identity = client->identity ? identity_peer_id(client->identity) : NULL,
+        .has_credentials = client->has_credentials,
+    };
+}
+
 struct unary_call {
     const struct unary *unary;
     ProtobufCMessage *answer;
@@ -84,8 +93,7 @@ berth_status client_unary(berth_client *client, const struct unary *unary, Proto
     if (call.failure || (answer.end == GRPC_END_STATUS && answer.status == GRPC_OK))
         return error_set(reterr, BERTH_INTERNAL, "the answer of the node at %s to %s means nothing",
                          client->address.text, unary->path);
-    const struct refusal_context context = {.address = client->address.text,
-                                            .has_credentials = client->has_credentials};
+    const struct refusal_context context = client_refusal_context(client);
     return refusal_error(&context, &answer, reterr);
 }
 

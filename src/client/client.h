@@ -55,6 +55,9 @@ void client_call(berth_client *client, const struct grpc_request *request, struc
 /* Asks the node who it is. The first time its keys are taken over; later they must be the same. */
 berth_status client_describe(berth_client *client, berth_error **reterr);
 
+/* What a refusal is told with. */
+struct refusal_context client_refusal_context(const berth_client *client);
+
 /* A string out of a message as one that is safe to print; the caller frees it. NULL: no memory. */
 char *client_safe_text(const char *string);
 

@@ -48,6 +48,12 @@ static berth_status of_the_node(const struct refusal_context *context, const str
                                 berth_error **reterr)
 {
     const struct row *row = row_of(context, answer->status);
+    if (answer->status == GRPC_UNAUTHENTICATED && context->identity && !context->in_session)
+        return error_set(
+            reterr, BERTH_REFUSED,
+            "the node at %s does not accept this caller's identity, %s: %s; ask its owner to let "
+            "that peer id in",
+            context->address, context->identity, answer->message);
     bool said = *answer->message != '\0';
     return error_set(reterr, row->status, "the node at %s %s%s%s%s%s", context->address, row->what,
                      said ? ": " : "", answer->message, row->advice ? "; " : "",

@@ -9,6 +9,7 @@
 struct refusal_context {
     const char *address;  /* "host:port" */
     bool has_credentials; /* a token or a client certificate */
+    const char *identity; /* peer id of the caller's own key, or NULL */
     bool in_session;      /* the call was to use a session */
     uint64_t deadline_ms; /* that the caller gave; 0: none */
 };

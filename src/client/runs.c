@@ -202,8 +202,7 @@ static berth_status conclude(struct watching *watching, const struct grpc_answer
                              berth_error **reterr)
 {
     const berth_client *client = watching->client;
-    const struct refusal_context context = {.address = client->address.text,
-                                            .has_credentials = client->has_credentials};
+    const struct refusal_context context = client_refusal_context(client);
     if (watching->failure != BERTH_OK)
         return error_set(reterr, watching->failure, "%s", berth_error_message(watching->error));
     if (watching->over)

@@ -192,13 +192,10 @@ static berth_status conclude(struct visiting *visiting, const struct grpc_answer
                              struct visit_result **ret, berth_error **reterr)
 {
     const berth_client *client = visiting->client;
-    const struct refusal_context context = {
-        .address = client->address.text,
-        .has_credentials = client->has_credentials,
-        .in_session = true,
-        .deadline_ms = visiting->visit->deadline_ms,
-    };
+    struct refusal_context context = client_refusal_context(client);
     bool ended_well = answer->end == GRPC_END_STATUS && answer->status == GRPC_OK;
+    context.in_session = true;
+    context.deadline_ms = visiting->visit->deadline_ms;
     if (visiting->failure != BERTH_OK)
         return error_set(reterr, visiting->failure, "%s", berth_error_message(visiting->error));
     if (visiting->result) {
@@ -245,6 +242,9 @@ static berth_status execute(struct visiting *visiting, bool with_module, struct 
         .path = "/liop.v1.LogicMesh/ExecuteLogic",
         .pieces = sealed.pieces,
         .n_pieces = 2,
+        /* Who calls, for those without a token or certificate, before the body is read. */
+        .extra_name = "berth-session",
+        .extra_value = visiting->session.token,
         .timeout_ms = visit->deadline_ms && !visit->detach ? visit->deadline_ms + DEADLINE_GRACE_MS : 0,
         .max_message_bytes = MESSAGE_MAX_BYTES,
         .message = take_message,

@@ -363,6 +363,8 @@ static int submit(struct grpc_client *client, struct call *call)
     fields[count++] = field("user-agent", client->user_agent, false);
     if (client->authorization)
         fields[count++] = field("authorization", client->authorization, true);
+    if (call->request->extra_name)
+        fields[count++] = field(call->request->extra_name, call->request->extra_value, true);
     if (call->request->timeout_ms) {
         grpc_timeout_write(saturating_mul_u64(call->request->timeout_ms, NS_PER_MS), timeout);
         fields[count++] = field("grpc-timeout", timeout, false);

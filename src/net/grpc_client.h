@@ -52,9 +52,10 @@ struct grpc_request {
     /* The message, one piece after the other, as long as the call. */
     const struct iovec *pieces;
     int n_pieces;
-    uint64_t timeout_ms;      /* becomes grpc-timeout; 0: none */
-    size_t max_message_bytes; /* a longer answer ends the call */
-    uint32_t max_messages;    /* 1 for a unary call; 0: any number */
+    const char *extra_name, *extra_value; /* one more header, or NULL; not kept in the compression table */
+    uint64_t timeout_ms;                  /* becomes grpc-timeout; 0: none */
+    size_t max_message_bytes;             /* a longer answer ends the call */
+    uint32_t max_messages;                /* 1 for a unary call; 0: any number */
     /* One message. The bytes may be changed and are gone after the return. False ends the call as
      * grpc_client_cancel() does. */
     bool (*message)(void *payload, uint8_t *bytes, size_t size_bytes);

@@ -11,11 +11,13 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from serving import PATIENCE_S, Node, wait_until
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LINES = [f"2026-01-01 00:00:{i % 60:02} {'CRITICAL' if i % 7 == 0 else 'INFO'} line {i}\n" for i in range(2000)]
 MATCHES = "".join(line for line in LINES if "CRITICAL" in line)
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -184,6 +186,36 @@ def test_the_token_may_come_from_a_file_or_the_command_line(cli, log_filter, tmp
     (tmp_path / "token").write_text("alice\n")
     assert cli("send", "-q", "--token-file", tmp_path / "token", log_filter, "X", env={"BERTH_TOKEN": "wrong"}).status in (0, 1)
     assert cli("send", "-q", "--token", "alice", log_filter, "X", env={"BERTH_TOKEN": "wrong"}).status in (0, 1)
+
+
+def test_an_identity_is_proven_and_a_stranger_is_told_its_name(berth, cli, log_filter, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("11" * 32 + "\n")
+    stranger = cli("send", "--identity", key, log_filter, "CRITICAL", env={"BERTH_TOKEN": ""})
+    assert stranger.status == 126
+    name = re.search(r"12D3KooW\w{44}", stranger.err.split("identity, ")[1])[0]
+    place = tmp_path / "node"
+    place.mkdir()
+    with Node(berth, place, config=f'[[capability]]\nname = "bare"\n[[principal]]\nname = "friend"\ned25519 = ["{name}"]\n'
+                                   'capabilities = ["bare"]\n') as node:
+        for _ in range(2):
+            ended = cli("send", "-q", "--to", node.address, "--identity", key, log_filter, "CRITICAL")
+            assert "identity" not in ended.err and "token" not in ended.err, ended.err
+            assert ended.status < 124
+
+
+def test_the_example_for_embedders_is_short_and_works(berth, environment, serving, log_filter, tmp_path):
+    source = ROOT / "examples" / "send.c"
+    lines = source.read_text().splitlines()
+    assert len(lines) < 100
+    assert all("<berth/" in line for line in lines if line.startswith("#include") and "berth" in line)
+    program = tmp_path / "send"
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{ROOT / 'include'}",
+                    source, "-o", program, f"-L{berth.parent}", "-lberth-client", "-lberth", f"-Wl,-rpath,{berth.parent}"],
+                   check=True)
+    done = subprocess.run([program, serving.address, log_filter, "CRITICAL"], env=environment, capture_output=True,
+                          timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, MATCHES, b"")
 
 
 # ---- Refusals --------------------------------------------------------------------------------------------------------
