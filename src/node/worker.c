@@ -110,8 +110,12 @@ int worker_connect(struct worker *worker, int channel_taken)
 {
     cleanup_close int channel = channel_taken;
     const int size = CHANNEL_BUFFER_BYTES;
-    if (worker->channel >= 0)
+    if (worker->channel >= 0) {
+        /* What the last front still said holds: a run that it has started and written down, for one. */
+        while (worker_listen(worker) == 0)
+            ;
         worker_disconnect(worker);
+    }
     if (dup3(channel, CHANNEL_FD, O_CLOEXEC) < 0)
         return -errno;
     int r = watch(worker, EPOLL_CTL_ADD, CHANNEL_FD, ABOUT_FRONT, EPOLLIN);
@@ -166,9 +170,11 @@ static int hear_supervisor(struct worker *worker)
 
 static int hear_front(struct worker *worker, uint32_t events)
 {
-    int r = events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? worker_listen(worker) : 0;
+    int r = events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? worker_listen(worker) : -EAGAIN;
+    if (r == 0 || r == -EAGAIN)
+        return 0;
     /* Nobody would ever tell the front what became of a run for which there is no memory. */
-    if (r == 0 || r == -ENOMEM)
+    if (r == -ENOMEM)
         return r;
     /* Gone, or so wrong that it is better taken for gone. */
     worker_disconnect(worker);
@@ -189,7 +195,7 @@ static struct timespec time_to_wait(const struct worker *worker)
     uint64_t until_ns = worker->wait.deadline_ns < worker->next_deadline_ns ? worker->wait.deadline_ns
                                                                             : worker->next_deadline_ns;
     uint64_t left_ns = saturating_sub_u64(until_ns, clock_monotonic_ns());
-    if (worker->wait.ready || (!TAILQ_EMPTY(&worker->waiting) && worker->n_unsent == 0))
+    if (worker->wait.ready || worker->stirred || (!TAILQ_EMPTY(&worker->waiting) && worker->n_unsent == 0))
         left_ns = 0;
     /* Never further than a day: what the kernel takes for a time differs. */
     if (left_ns > 86400 * NS_PER_S)
@@ -219,6 +225,7 @@ int worker_serve(struct worker *worker)
     int r = 0;
     while (r == 0) {
         berth_schedule_step(worker->schedule, &worker->wait);
+        worker->stirred = false;
         guests_expire(worker, clock_monotonic_ns());
         guests_report(worker);
         watch_channel(worker);

@@ -110,6 +110,7 @@ struct worker {
     berth_engine *engine;
     berth_schedule *schedule;
     struct berth_wait wait;      /* of the last step */
+    bool stirred;                /* since then a guest was given room, so that it may go on */
     int control, channel, epoll; /* channel -1: no front */
     uint32_t channel_events;     /* what epoll was told */
     bool greeted;                /* HELLO has been sent */
@@ -154,7 +155,7 @@ void worker_clear_tables(struct worker *worker);
 
 /* ---- worker_channel.c ---- */
 
-/* Takes a few packets. 0; 1: the front has gone; or a negative errno. */
+/* Takes a few packets. 0; 1: the front has gone; -EAGAIN: there is none now; or another negative errno. */
 int worker_listen(struct worker *worker);
 
 /* ---- worker_guest.c ---- */

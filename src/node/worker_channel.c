@@ -96,8 +96,6 @@ int worker_listen(struct worker *worker)
         const char *fault;
         size_t size;
         r = channel_receive(worker->channel, worker->packet, &size, descriptors);
-        if (r == -EAGAIN)
-            return 0;
         if (r != 0)
             return r;
         if (channel_decode(CHANNEL_FROM_FRONT, worker->packet, size, &message, &fault) != 0)

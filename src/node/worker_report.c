@@ -118,6 +118,7 @@ static void send_note(struct guest *guest)
     free(note);
     if (guest->starved && guest->n_notes <= GUEST_NOTES_MAX / 2) {
         guest->starved = false;
+        guest->worker->stirred = true;
         berth_instance_resume_events(guest->instance);
     }
 }
@@ -134,6 +135,7 @@ static size_t take_output(struct guest *guest, int stream, void *bytes, size_t c
                         &size);
     *credit -= size;
     guest->taken_bytes += size;
+    guest->worker->stirred = guest->worker->stirred || size > 0;
     return size;
 }
 
