@@ -38,6 +38,16 @@ static char *borrowed(const char *string)
     return (char *)(uintptr_t)string;
 }
 
+/* Sends an answer whose parts lie on the caller's stack, and forgets them. */
+static int send_answer(struct grpc_call *call, response *answer)
+{
+    int r = caller_send(call, answer);
+    answer->message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE__NOT_SET;
+    answer->error_response = NULL; /* of a union: all of them */
+    return r;
+}
+
 static int answer_error(struct grpc_call *call, response *answer, enum grpc_status status,
                         const char *sentence)
 {
@@ -48,7 +58,7 @@ static int answer_error(struct grpc_call *call, response *answer, enum grpc_stat
     answer->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     answer->error_response = &error;
-    return caller_send(call, answer);
+    return send_answer(call, answer);
 }
 
 static int answer_file(struct grpc_call *call, response *answer, const struct descriptor_file *file)
@@ -63,7 +73,7 @@ static int answer_file(struct grpc_call *call, response *answer, const struct de
     answer->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
     answer->file_descriptor_response = &files;
-    return caller_send(call, answer);
+    return send_answer(call, answer);
 }
 
 static int answer_services(struct grpc_call *call, response *answer)
@@ -83,7 +93,7 @@ static int answer_services(struct grpc_call *call, response *answer)
     answer->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
     answer->list_services_response = &list;
-    return caller_send(call, answer);
+    return send_answer(call, answer);
 }
 
 static int answer_question(struct grpc_call *call, request *question)

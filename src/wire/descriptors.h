@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the .proto files declare, for server reflection. Tables that tools/embed_descriptors writes at build time from what
- * protoc says.
+ * What the .proto files declare, for server reflection. Tables that tools/embed_descriptors writes at build
+ * time from what protoc says.
  */
 #ifndef BERTH_WIRE_DESCRIPTORS_H
 #define BERTH_WIRE_DESCRIPTORS_H
