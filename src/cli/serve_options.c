@@ -87,6 +87,7 @@ static const struct option node_rows[] = {
 #define FLAG_compile_at_a_time "compile-at-a-time"
 #define FLAG_compile_queue_per_principal "compile-queue-per-principal"
 #define FLAG_jwt_keys "jwt-keys"
+#define FLAG_jwt_keys_ca "jwt-keys-ca"
 #define FLAG_jwt_revoked "jwt-revoked"
 #define FLAG_jwt_issuer "jwt-issuer"
 #define FLAG_jwt_audience "jwt-audience"

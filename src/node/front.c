@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "net/tls.h"
+#include "node/front_keys.h"
 #include "node/front_start.h"
 #include "node/health.h"
 #include "node/identity_file.h"
@@ -37,6 +38,7 @@ enum {
 struct front_process {
     struct front front;
     struct log log;
+    struct front_keys *keys;
     struct grpc_method methods[METHODS_MAX + 1];
     uv_poll_t control;
     uv_timer_t housekeeping, revival;
@@ -207,6 +209,7 @@ static void reload(struct front_process *process, int descriptor)
             grpc_server_set_tls(front->server, tls);
         settings_free(front->settings);
         front->settings = take_ptr(settings);
+        front_keys_fetch(process->keys);
     }
     ledger_note(front->ledger, status == BERTH_OK ? "settings_loaded" : "settings_refused", NULL, NULL,
                 *sentence ? json_pack("{s:s}", "error", sentence) : NULL);
@@ -264,7 +267,6 @@ static void take_control(struct front_process *process, const struct control_mes
         break;
     case CONTROL_ISOLATION:
         front->metrics.isolation_missing = message->index;
-        health_set_isolation(front->health, message->text);
         health_set_isolation(front->health, message->text);
         break;
     case CONTROL_DRAIN:
@@ -402,6 +404,8 @@ static berth_status make_front(struct front_process *process, struct front_start
     if (status == BERTH_OK)
         status = health_new(&front->loop, front->settings->node_health_listen, &front->metrics, &probes,
                             front, &front->health, reterr);
+    if (status == BERTH_OK && front_keys_new(front, &process->keys) < 0)
+        return error_set(reterr, BERTH_NO_MEMORY, "no memory for the keys of JWTs");
     return status;
 }
 
@@ -416,6 +420,7 @@ static void run(struct front_process *process, uint16_t port)
     uv_poll_start(&process->control, UV_READABLE | UV_DISCONNECT, on_control);
     uv_timer_start(&process->housekeeping, on_housekeeping, 0, HOUSEKEEPING_MS);
     uv_timer_start(&process->revival, on_revival, REVIVE_AFTER_MS, 0);
+    front_keys_fetch(process->keys);
     send_ready(front, port, health_address(process->front.health));
     uv_run(&front->loop, UV_RUN_DEFAULT);
     ledger_note(front->ledger, "node_stopped", NULL, NULL, NULL);

@@ -35,12 +35,13 @@
     {"compile.at_a_time", "tests/node/test_settings_compile.py::no_more_modules_are_compiled_at_a_time"},                 \
     {"compile.queue_per_principal", "tests/node/test_settings_compile.py::no_more_modules_wait"},                         \
     {"jwt.keys", "src/node/test_access_jwt.c::only_keys_of_the_set_count"},                                               \
+    {"jwt.keys_ca", "tests/node/test_jwt_callers.py::only_authorities_of_keys_ca_are_trusted"},                           \
     {"jwt.revoked", "src/node/test_access_jwt.c::a_revoked_token_counts_no_more"},                                        \
     {"jwt.issuer", "src/node/test_access_jwt.c::another_issuer_is_refused"},                                              \
     {"jwt.audience", "src/node/test_access_jwt.c::another_audience_is_refused"},                                          \
     {"jwt.scope", "src/node/test_access_jwt.c::a_token_without_the_scope_is_refused"},                                    \
     {"jwt.leeway_seconds", "src/node/test_access_jwt.c::clocks_may_differ_by_the_leeway"},                                \
-    {"jwt.refresh_seconds", "tests/node/test_settings_node.py::keys_are_fetched_again_after_their_time"},                 \
+    {"jwt.refresh_seconds", "tests/node/test_jwt_callers.py::keys_are_fetched_again_after_their_time"},                  \
 }
 /* clang-format on */
 
