@@ -30,6 +30,11 @@ char *client_safe_text(const char *string)
     return text_take(&text);
 }
 
+char *client_string(const ProtobufCBinaryData *bytes)
+{
+    return bytes->len > 0 ? strndup((const char *)bytes->data, bytes->len) : strdup("");
+}
+
 /* ---- Calls --------------------------------------------------------------------------------------------- */
 
 void client_call(berth_client *client, const struct grpc_request *request, struct grpc_answer *ret_answer)

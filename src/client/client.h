@@ -60,5 +60,7 @@ struct refusal_context client_refusal_context(const berth_client *client);
 
 /* A string out of a message as one that is safe to print; the caller frees it. NULL: no memory. */
 char *client_safe_text(const char *string);
+/* Bytes out of a message as a string, as they are; the caller frees it. NULL: no memory. */
+char *client_string(const ProtobufCBinaryData *bytes);
 
 #endif

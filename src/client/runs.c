@@ -24,7 +24,7 @@ static berth_status show(const berth_client *client, const Berth__V1__RunInfo *r
                          void *payload, bool *ret_stop, berth_error **reterr)
 {
     cleanup_error berth_error *why = NULL;
-    cleanup_free char *receipt = strndup((const char *)run->receipt.data, run->receipt.len);
+    cleanup_free char *receipt = client_string(&run->receipt);
     const struct berth_receipt_expectation expectation = {
         .size = sizeof(expectation),
         .node = client->peer_id,

@@ -63,8 +63,10 @@ static bool take_bytes(struct visiting *visiting, struct hash *hash,
 {
     if (!*visiting->run_id)
         return broken(visiting, "output before the start of the run");
+    if (size_bytes == 0)
+        return true;
     hash_add(hash, bytes, size_bytes);
-    if (!consumer || size_bytes == 0 || consumer(visiting->visit->payload, bytes, size_bytes))
+    if (!consumer || consumer(visiting->visit->payload, bytes, size_bytes))
         return true;
     visiting->left = true;
     return false;

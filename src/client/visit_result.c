@@ -131,7 +131,7 @@ static int copy_words(struct visit_result *result, const Berth__V1__RunEnd *end)
     size_t n_denials = end->n_denials < DENIALS_MAX ? end->n_denials : DENIALS_MAX;
     result->cause = client_safe_text(end->cause);
     result->remedy = client_safe_text(end->remedy);
-    result->receipt = strndup((const char *)end->receipt.data, end->receipt.len);
+    result->receipt = client_string(&end->receipt);
     result->denials = calloc(n_denials + 1, sizeof(*result->denials));
     if (!result->cause || !result->remedy || !result->receipt || !result->denials)
         return -1;
