@@ -14,7 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 
-enum { DENIALS_SHOWN_MAX = 20, NAME_MAX_BYTES = 120 };
+enum { DENIALS_SHOWN_MAX = 20, NAME_MAX_BYTES = 120, EVENT_MAX_BYTES = 3500 };
 
 /* ---- Options ------------------------------------------------------------------------------------ */
 
@@ -159,6 +159,18 @@ static void on_denial(void *payload, const struct berth_denial *denial)
     }
 }
 
+/* A line each, whatever is in it; nobody resumes a guest here, so none is ever held up. */
+static bool on_event(void *payload, const char *text, size_t size_bytes)
+{
+    cleanup_text struct text line = {0};
+    (void)payload;
+    text_append(&line, "event: ");
+    text_append_escaped(&line, text, size_bytes, EVENT_MAX_BYTES);
+    if (!line.failed)
+        remark("%s", line.data);
+    return true;
+}
+
 static int open_instance(struct visit *visit, char **args)
 {
     cleanup_error berth_error *error = NULL;
@@ -185,6 +197,7 @@ static int open_instance(struct visit *visit, char **args)
         options.mounts = visit->mounts;
         options.random_seed = visit->settings->seed;
         options.on_denial = visit->settings->quiet ? NULL : on_denial;
+        options.on_event = on_event;
         options.payload = visit;
         status = berth_instance_new(visit->schedule, visit->module, visit->contract, &options,
                                     &visit->instance, &error);

@@ -150,8 +150,6 @@ static int run_guest(berth_engine *engine, berth_module *module, berth_contract 
         berth_schedule_wait(schedule, &wait, -1);
     }
     *ret_outcome = *berth_run_outcome(run);
-    if (ret_outcome->kind != BERTH_OUTCOME_EXITED)
-        fprintf(stderr, "%s\n", ret_outcome->cause);
     berth_instance_free(instance);
     berth_mounts_unref(options.mounts);
     berth_schedule_free(schedule);
