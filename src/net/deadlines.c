@@ -55,11 +55,12 @@ static void timer_due(uv_timer_t *timer);
 
 static void arm(struct deadlines *deadlines)
 {
+    deadlines->armed_ns = deadlines->n_set > 0 ? deadlines->heap[0]->due_ns : DEADLINE_NEVER;
     if (deadlines->n_set == 0) {
         uv_timer_stop(deadlines->timer);
         return;
     }
-    uint64_t now_ns = clock_monotonic_ns(), due_ns = deadlines->heap[0]->due_ns;
+    uint64_t now_ns = clock_monotonic_ns(), due_ns = deadlines->armed_ns;
     uint64_t left_ms = due_ns > now_ns ? (due_ns - now_ns) / NS_PER_MS + 1 : 0;
     uv_update_time(deadlines->timer->loop);
     uv_timer_start(deadlines->timer, timer_due, left_ms, 0);
@@ -79,7 +80,7 @@ static void timer_due(uv_timer_t *timer)
 
 int deadlines_init(struct deadlines *deadlines, uv_loop_t *loop)
 {
-    *deadlines = (struct deadlines){.timer = malloc(sizeof(uv_timer_t))};
+    *deadlines = (struct deadlines){.timer = malloc(sizeof(uv_timer_t)), .armed_ns = DEADLINE_NEVER};
     if (!deadlines->timer)
         return -ENOMEM;
     (void)uv_timer_init(loop, deadlines->timer);
@@ -124,7 +125,6 @@ void deadline_leave(struct deadlines *deadlines, struct deadline *deadline)
 
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, uint64_t due_ns)
 {
-    const struct deadline *first = deadlines->n_set > 0 ? deadlines->heap[0] : NULL;
     if (deadline->place > 0 && deadline->due_ns == due_ns)
         return;
     if (deadline->place > 0)
@@ -135,7 +135,7 @@ void deadline_set(struct deadlines *deadlines, struct deadline *deadline, uint64
         put(deadlines, deadlines->n_set - 1, deadline);
         sift_up(deadlines, deadlines->n_set - 1);
     }
-    /* A first one that was cleared costs at most one wake-up in vain. */
-    if (deadlines->n_set > 0 && deadlines->heap[0] != first)
+    /* One that was put off or cleared costs at most one wake-up in vain. */
+    if (due_ns < deadlines->armed_ns)
         arm(deadlines);
 }

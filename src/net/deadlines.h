@@ -22,6 +22,7 @@ struct deadline {
 
 struct deadlines {
     uv_timer_t *timer; /* freed by libuv's close callback, which may outlive this struct */
+    uint64_t armed_ns; /* when the timer comes: never after the first deadline */
     struct deadline **heap;
     size_t n_set, n_members, capacity;
 };

@@ -102,6 +102,31 @@ static void deadline_may_leave_in_its_callback(void **state)
     test_loop_done(&loop);
 }
 
+static bool one_due(void *payload)
+{
+    return *(size_t *)payload == 1;
+}
+
+static void deadline_may_be_moved_forward(void **state)
+{
+    uv_loop_t loop;
+    struct deadlines deadlines;
+    uint64_t last_ns = 0, start_ns = clock_monotonic_ns();
+    size_t n_due = 0;
+    struct watch watch = {.last_ns = &last_ns, .n_due = &n_due};
+    (void)state;
+    uv_loop_init(&loop);
+    assert_int_equal(deadlines_init(&deadlines, &loop), 0);
+    assert_int_equal(deadline_join(&deadlines, &watch.deadline, note, &watch), 0);
+    deadline_set(&deadlines, &watch.deadline, start_ns + 3600 * NS_PER_S);
+    watch.due_ns = start_ns + NS_PER_MS;
+    deadline_set(&deadlines, &watch.deadline, watch.due_ns);
+    assert_true(test_run_until(&loop, one_due, &n_due));
+    deadline_leave(&deadlines, &watch.deadline);
+    deadlines_done(&deadlines);
+    test_loop_done(&loop);
+}
+
 /* ---- Addresses -------------------------------------------------------------------------------------------
  */
 
@@ -184,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines_come_in_order_and_not_early),
         cmocka_unit_test(deadline_may_leave_in_its_callback),
+        cmocka_unit_test(deadline_may_be_moved_forward),
         cmocka_unit_test(address_has_its_maximum),
         cmocka_unit_test(ipv6_customers_count_by_their_network),
         cmocka_unit_test(maximum_of_nothing_lets_nobody_in),
