@@ -23,14 +23,29 @@ START = '(func (export "_start"))'
     ('(import "wasi_snapshot_preview1" "fd_close" (func (param i64) (result i32)))', ["fd_close"]),
     ('(import "wasi_snapshot_preview1" "fd_close" (func (param i32)))', ["fd_close"]),
     ('(import "wasi_snapshot_preview1" "fd_close" (global i32))', ["fd_close"]),
+    ('(import "liop" "pull_event" (func (param i32 i32)))', ["liop.pull_event", "the nearest is push_event"]),
+    ('(import "nmp" "push_event" (func (param i32 i32) (result i32)))', ["nmp.push_event", "(i32,i32)->()"]),
+    ('(import "berth" "wait_for_change" (func (param i32 i32) (result i32)))', ["wait_for_change", "(i32,i64)->(i32)"]),
+    ('(import "wasi_snapshot_preview1" "push_event" (func (param i32 i32)))', ["push_event"]),
     ('(import "env" "memory" (memory 1))', ["memory"]),
     ('(import "env" "table" (table 1 funcref))', ["table"]),
     ('(import "env" "stack_pointer" (global (mut i32)))', ["stack_pointer"]),
 ], ids=["another module", "an unknown function", "another version", "a wrong parameter", "a missing result",
-        "a global for a function", "a memory", "a table", "a global"])
+        "a global for a function", "an unknown function of liop", "a result too many", "a short parameter",
+        "a function of another module", "a memory", "a table", "a global"])
 def test_an_import_that_berth_does_not_offer_is_refused_by_name(visit, assemble, imported, words):
     """Row 12: when the module is loaded, not when the call is made."""
     refused(visit(assemble(f"(module {imported} (memory (export \"memory\") 1) {START})")), *words)
+
+
+@pytest.mark.parametrize("imported", [
+    '(import "liop" "push_event" (func (param i32 i32)))',
+    '(import "nmp" "push_event" (func (param i32 i32)))',
+    '(import "berth" "wait_for_change" (func (param i32 i64) (result i32)))',
+], ids=["events", "events by their former name", "changes"])
+def test_what_berth_offers_beside_wasi_is_let_in(visit, assemble, imported):
+    """Row 12, the neighbour: what a contract does not grant is refused when it is called."""
+    assert visit(assemble(f"(module {imported} (memory (export \"memory\") 1) {START})")).status == 0
 
 
 def test_one_function_imported_twice_is_fine(visit, assemble):
