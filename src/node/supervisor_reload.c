@@ -104,7 +104,7 @@ void supervisor_reload(struct supervisor *supervisor)
         supervisor->reload_again = true;
         return;
     }
-    systemd_notify("RELOADING=1");
+    systemd_notify_reloading();
     if (ask(supervisor, &error) == BERTH_OK)
         return;
     refuse(supervisor, berth_error_message(error));

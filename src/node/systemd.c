@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -57,6 +59,14 @@ void systemd_notify(const char *state)
         (void)sendto(socket_fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
                      (struct sockaddr *)&address,
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+void systemd_notify_reloading(void)
+{
+    char state[64];
+    (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                   clock_monotonic_ns() / NS_PER_US);
+    systemd_notify(state);
 }
 
 uint64_t systemd_watchdog_ns(void)

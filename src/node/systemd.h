@@ -16,6 +16,8 @@ unsigned systemd_listeners(void);
 
 /* "READY=1", "STOPPING=1", "WATCHDOG=1\nSTATUS=…". A manager that does not listen is no error. */
 void systemd_notify(const char *state);
+/* "RELOADING=1" with the time, as Type=notify-reload wants it; "READY=1" ends it. */
+void systemd_notify_reloading(void);
 
 /* How often it wants to hear WATCHDOG=1, in nanoseconds: half of its patience; UINT64_MAX: never. */
 uint64_t systemd_watchdog_ns(void);

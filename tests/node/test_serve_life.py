@@ -409,10 +409,11 @@ def test_the_service_manager_hears_of_each_step(berth, tmp_path):
         with node:
             assert manager.recv(100) == b"READY=1"
             assert manager.recv(100) == b"WATCHDOG=1" and manager.recv(100) == b"WATCHDOG=1"
+            heard = filter(lambda said: said != b"WATCHDOG=1", iter(lambda: manager.recv(100), None))
+            node.process.send_signal(signal.SIGHUP)
+            assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", next(heard)) and next(heard) == b"READY=1"
             node.process.send_signal(signal.SIGTERM)
-            while (heard := manager.recv(100)) == b"WATCHDOG=1":
-                pass
-            assert heard == b"STOPPING=1"
+            assert next(heard) == b"STOPPING=1"
             assert node.process.wait(PATIENCE_S) == 0
 
 
