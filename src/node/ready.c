@@ -31,13 +31,25 @@ static void append_json(struct text *text, const json_t *front, const char *toke
         text_append_format(text, "%s\n", written);
 }
 
-/* A caller on another machine cannot connect to "any address". */
+/* A node that listens on every address can be reached by many names; which one, its owner knows. */
+static void append_reachable(struct text *text, const char *address)
+{
+    static const char *const any[] = {"0.0.0.0:", "[::]:"};
+    for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++) {
+        if (strncmp(address, any[i], strlen(any[i])) == 0) {
+            text_append_format(text, "HOST:%s", address + strlen(any[i]));
+            return;
+        }
+    }
+    text_append(text, address);
+}
+
 static void append_try(struct text *text, const char *address, const char *token,
                        const struct settings *settings)
 {
-    const struct settings_listener *listener = settings->n_listeners ? &settings->listeners[0] : NULL;
-    text_append_format(text, "berth send --to %s", address);
-    if (listener && listener->certificate)
+    text_append(text, "berth send --to ");
+    append_reachable(text, address);
+    if (settings->n_listeners > 0 && settings->listeners[0].certificate)
         text_append(text, " --tls-ca CA.pem");
     text_append_format(text, " --token %s FILTER.wasm", token ? token : "TOKEN");
 }

@@ -76,18 +76,19 @@ def test_the_ready_line_is_one_json_object(node):
     assert counted(node) == ROLES
 
 
-def test_people_get_a_text_with_the_line_to_try(berth, tmp_path, logs):
-    process = subprocess.Popen([berth, "serve", "--state", tmp_path / "state", "--listen", "127.0.0.1:0", "--mount", logs],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+@pytest.mark.parametrize("listen, reach", [("127.0.0.1", r"127\.0\.0\.1:\d+"), ("0.0.0.0", r"HOST:\d+")])
+def test_people_get_a_text_with_the_line_to_try(berth, tmp_path, logs, listen, reach):
+    process = subprocess.Popen([berth, "serve", "--state", tmp_path / "state", "--listen", f"{listen}:0", "--mount", logs,
+                                "--plain-anywhere"], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
     try:
         text = ""
         while "berth send" not in text:
             line = process.stdout.readline()
             assert line, "it ended"
             text += line
-        address, token = re.search(r"berth send --to (\S+) --token (\S+) FILTER\.wasm", text).groups()
-        assert f"address  {address}\n" in text and f"token    {token}\n" in text
+        token, = re.search(rf"berth send --to {reach} --token (\S+) FILTER\.wasm", text).groups()
+        assert f"address  {listen}:" in text and f"token    {token}\n" in text
         assert re.search(r"id       12D3KooW\w+\n", text) and str(logs) in text
     finally:
         process.terminate()
