@@ -52,6 +52,8 @@ enum need {
     NEED_RANDOM,
     NEED_MOUNT,
     NEED_WRITE,
+    NEED_EVENTS,
+    NEED_WATCH,
     NEED_NEVER,
     N_NEEDS
 };
@@ -68,6 +70,8 @@ static const struct {
     [NEED_RANDOM] = {"grants.random", "random = \"os\""},
     [NEED_MOUNT] = {"grants.mount", "a [[grants.mount]]"},
     [NEED_WRITE] = {"grants.mount", "a [[grants.mount]] with mode = \"write\""},
+    [NEED_EVENTS] = {"grants.events", "events = true"},
+    [NEED_WATCH] = {"grants.watch", "watch = true"},
     [NEED_NEVER] = {NULL, "fails: no contract grants sockets"},
 };
 
@@ -90,6 +94,8 @@ static const struct {
     {"fd_allocate", NEED_WRITE},
     {"fd_filestat_set_", NEED_WRITE},
     {"fd_pwrite", NEED_WRITE},
+    {"push_event", NEED_EVENTS},
+    {"wait_for_change", NEED_WATCH},
 };
 
 static enum need need_of(const struct module_import *import)
@@ -126,6 +132,10 @@ static bool grants_need(const berth_contract *contract, enum need need)
         return grants->n_mounts > 0;
     case NEED_WRITE:
         return has_writable_mount(grants);
+    case NEED_EVENTS:
+        return grants->events;
+    case NEED_WATCH:
+        return grants->watch;
     case NEED_NEVER:
     case NEED_OTHER_HOST:
         return false;

@@ -31,6 +31,12 @@ def test_a_contract_that_would_refuse(cli, guest, contract):
     assert cli("inspect", guest("uses_vectors")).status == REFUSED, "the default contract has no simd"
 
 
+def test_it_says_what_imports_beside_wasi_need(cli, guest):
+    needs = {item["name"]: item for item in cli("inspect", "--json", "--watch", guest("watches_its_directory")).json["imports"]}
+    assert needs["push_event"]["grant"] == "grants.events" and needs["push_event"]["granted"] is False
+    assert needs["wait_for_change"]["grant"] == "grants.watch" and needs["wait_for_change"]["granted"] is True
+
+
 def test_a_refused_module_is_described_all_the_same(cli, module):
     done = cli("inspect", "--json", module(b"\0asm\x01\0\0\0garbage"))
     assert done.status == REFUSED and done.json["size_bytes"] == 15 and done.json["refused"] is True
