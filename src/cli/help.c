@@ -25,6 +25,8 @@ const struct word help_variables[] = {
     {"XDG_CACHE_HOME", "where compiled modules are kept, in berth/modules; ~/.cache if it is not set"},
     {"XDG_STATE_HOME",
      "where a node keeps its state and callers their known nodes, in berth; ~/.local/state if it is not set"},
+    {"STATE_DIRECTORY", "of systemd, before XDG_STATE_HOME; likewise CACHE_DIRECTORY for serve"},
+    {"NOTIFY_SOCKET", "of systemd: serve says there when it is ready; likewise LISTEN_FDS and WATCHDOG_USEC"},
     {"NO_COLOR",
      "if it is set to anything, berth writes no colour; nor does it where it writes to no terminal"},
     {NULL, NULL},
