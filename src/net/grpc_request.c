@@ -10,6 +10,7 @@
 
 enum {
     HEADERS_FIRST_BYTES = 512,
+    HEADERS_UNPACKED_MAX_BYTES = 256 << 10,
     FIELD_OVERHEAD_BYTES = 32, /* RFC 9113, section 6.5.2 */
     /* A message is allocated as its bytes come, so that a length costs the caller what it costs us. */
     MESSAGE_FIRST_BYTES = 64 << 10,
@@ -27,8 +28,8 @@ bool grpc_call_add_header(struct grpc_call *call, const uint8_t *name, size_t na
     call->header_list_bytes += name_bytes + value_bytes + FIELD_OVERHEAD_BYTES;
     if (call->header_list_bytes > HTTP2_HEADERS_MAX_BYTES && !call->refusal)
         call->refusal = "the headers are over 64 KiB";
-    if (call->refusal)
-        return true;
+    if (call->refusal) /* a block that unpacks to much more is not listened to */
+        return call->header_list_bytes <= HEADERS_UNPACKED_MAX_BYTES;
     if (wanted > call->header_capacity) {
         size_t capacity = call->header_capacity ? call->header_capacity : HEADERS_FIRST_BYTES;
         while (capacity < wanted)

@@ -165,7 +165,7 @@ void grpc_call_output_moved(struct grpc_call *call);
 void grpc_call_set_deadline(struct grpc_call *call);
 
 /* ---- grpc_request.c */
-/* False: no memory. */
+/* False: the stream must be reset; no memory, or far too many. */
 bool grpc_call_add_header(struct grpc_call *call, const uint8_t *name, size_t name_bytes,
                           const uint8_t *value, size_t value_bytes);
 /* The headers are complete: refuses the request or starts its handler. */

@@ -256,6 +256,8 @@ static void fetched(void *owner, const struct http1_answer *answer)
 {
     struct fixture *fixture = owner;
     fixture->done = true;
+    free(fixture->error);
+    free(fixture->body);
     fixture->error = answer->error ? strdup(answer->error) : NULL;
     fixture->body = answer->error ? NULL : strndup(answer->body, answer->body_bytes);
     fixture->body_bytes = answer->body_bytes;
@@ -325,8 +327,6 @@ static void bad_answers_are_errors(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         get_script(fixture, cases[i].script, strlen(cases[i].script));
         expect_error(fixture, cases[i].sentence);
-        free(fixture->error);
-        fixture->error = NULL;
         fixture->done = false;
         test_end_done(&fixture->scripted);
         uv_close((uv_handle_t *)&fixture->listener, NULL);
