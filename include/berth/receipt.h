@@ -32,6 +32,9 @@ struct berth_receipt_expectation {
     bool require_post_quantum;    /* refuse a receipt without an ML-DSA-65 signature */
     /* The ML-DSA-65 key that is known for this node, 1952 bytes; NULL: the one in the receipt. */
     const uint8_t *ml_dsa_65_public_key;
+    const uint8_t *errors_sha256; /* of stderr as it was received: 32 bytes */
+    const char *outcome;          /* how the run ended, as the node told it: "exited", … */
+    uint32_t exit_code;           /* with `outcome` */
 };
 
 /* Called once for each thing that was checked, in order; field is "signatures.ed25519", "output.sha256", …,

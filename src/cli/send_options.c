@@ -71,29 +71,28 @@ const struct option_group *const send_option_groups[] = {&node_option_group, &vi
 
 /* ---- Inputs, variables, numbers ------------------------------------------------------------------------ */
 
-/* What follows NAME=. JSON text, or NULL after a message. */
+/* What follows NAME=, in JSON: as it stands if it is JSON, so that no digit of a number is lost; otherwise as
+ * a string. NULL after a message. */
 static char *input_json(const struct command *command, const char *name, const char *value)
 {
-    cleanup_free char *contents = NULL, *why = NULL;
-    cleanup_json json_t *json = NULL;
+    cleanup_free char *contents = NULL;
     size_t length = strlen(value);
     if (*value == '@') {
         cleanup_free char *shown = quoted(value + 1);
         int r = file_read(value + 1, INPUT_FILE_MAX_BYTES, &contents, &length);
         if (r < 0) {
-            usage_error(command, "input '%s': %s cannot be read: %s", name, shown ? shown : "", strerror(-r));
+            usage_error(command, "input %s: %s cannot be read: %s", name, shown ? shown : "", strerror(-r));
             return NULL;
         }
         value = contents;
     }
-    int r = json_read(value, length, &json, &why);
-    if (r == -EINVAL)
-        json = json_stringn(value, length);
+    cleanup_json json_t *json = json_loadb(value, length, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    if (json)
+        return strndup(value, length);
+    json = json_stringn(value, length);
     char *text = json ? json_write(json, 0) : NULL;
-    if (!text && r == -EINVAL)
-        usage_error(command, "input '%s' is neither JSON nor UTF-8", name);
-    else if (!text)
-        fail(NULL, STATUS_FAILURE);
+    if (!text)
+        usage_error(command, "input %s is neither JSON nor UTF-8", name);
     return text;
 }
 

@@ -45,7 +45,9 @@ static berth_status check_input(const struct berth_visit *visit, size_t i, berth
     for (size_t j = 0; j < i; j++)
         if (strcmp(visit->inputs[j].name, input->name) == 0)
             return error_set(reterr, BERTH_INVALID, "input %s is given twice", name ? name : "");
-    int r = json_read(input->json, strlen(input->json), &value, &why);
+    size_t length = strlen(input->json);
+    /* A longer one is for the node to read. */
+    int r = length <= JSON_TEXT_MAX_BYTES ? json_read(input->json, length, &value, &why) : 0;
     if (r == -ENOMEM)
         return error_set(reterr, BERTH_NO_MEMORY, "out of memory");
     if (r < 0)

@@ -7,6 +7,7 @@
 #include <berth/receipt.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <openssl/base64.h>
 #include <openssl/curve25519.h>
 #include <openssl/evp.h>
@@ -192,6 +193,18 @@ static void check_output(struct verification *v, const struct berth_receipt_expe
         compare_hash(v, "output.sha256", expectation->output_sha256, sha256);
 }
 
+static void check_outcome(struct verification *v, const struct berth_receipt_expectation *expectation)
+{
+    char expected[32], found[32];
+    if (!expectation->outcome)
+        return;
+    compare(v, "outcome.kind", expectation->outcome, json_text(member_of(v, "outcome", "kind")));
+    snprintf(expected, sizeof expected, "%" PRIu32, expectation->exit_code);
+    snprintf(found, sizeof found, "%" JSON_INTEGER_FORMAT,
+             json_integer_value(member_of(v, "outcome", "exit_code")));
+    compare(v, "outcome.exit_code", expected, found);
+}
+
 static void check_arguments(struct verification *v, const char *const *arguments)
 {
     uint8_t hash[RECEIPT_HASH_BYTES];
@@ -266,5 +279,8 @@ berth_status berth_receipt_verify(const char *json, size_t size_bytes,
     check_module(&v, expectation);
     check_arguments(&v, expectation->arguments);
     check_output(&v, expectation);
+    if (expectation->errors_sha256)
+        compare_hash(&v, "errors.sha256", expectation->errors_sha256, member_of(&v, "errors", "sha256"));
+    check_outcome(&v, expectation);
     return v.status;
 }

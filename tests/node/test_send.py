@@ -164,6 +164,13 @@ def test_inputs_are_one_object_on_stdin(cli, guest, tmp_path):
     assert json.loads(ended.out) == {"n": 40, "s": "plain words", "f": {"deep": [1, 2]}}
 
 
+def test_a_large_input_arrives_as_it_is(cli, guest, tmp_path):
+    value = {"numbers": list(range(100000)), "exact": 0.12345678901234567}
+    (tmp_path / "value").write_text(json.dumps(value))
+    ended = cli("send", "-q", "--input", f"f=@{tmp_path / 'value'}", guest("echoes_stdin"))
+    assert json.loads(ended.out) == {"f": value}
+
+
 def test_a_contract_asks_for_less(cli, guest, tmp_path):
     (tmp_path / "less.toml").write_text("[limits]\nwall_seconds = 1\n")
     ended = cli("send", "--contract", tmp_path / "less.toml", guest("loops_forever"))
