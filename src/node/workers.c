@@ -287,7 +287,7 @@ static int tell_contract(struct worker_link *link, const struct worker_run_reque
     struct known_entry *entry;
     int r = known_get(&link->workers->contracts, key, &entry);
     if (r < 0)
-        return r;
+        return r == -ENOSPC ? -EMFILE : r;
     /* What was added to its quota is remembered with the contract. */
     if (request->exclusive)
         known_pin(&link->workers->contracts, entry);

@@ -81,8 +81,10 @@ void workers_free(struct workers *workers); /* cancels what is not detached; acc
 /* A new process stands in this place. Takes the descriptor over. */
 int workers_replace(struct workers *workers, size_t worker, int channel);
 
-/* Starts on the least loaded worker. 0; -EAGAIN: no worker stands; -ENOMEM; -EMFILE. Until `ended` the run is
- * alive. */
+/* Starts on the least loaded worker. 0; -EAGAIN: no worker stands, or all are behind with reading; -ENOMEM;
+ * -EMFILE: too many runs; -E2BIG: more than 16 MiB of arguments. Until `ended` the run is alive.
+ * Contracts of the same text and capability are one contract: what was added to a quota counts for all runs
+ * of an `exclusive` one, as long as its worker lives. */
 int workers_start(struct workers *workers, const struct worker_run_request *request, struct worker_run **ret);
 /* The reader has taken so much. */
 void worker_run_credit(struct worker_run *run, int stream, uint32_t bytes);

@@ -174,6 +174,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         flush(link);
     if (status < 0 || events & UV_READABLE)
         receive(link);
+    /* libuv has stopped watching: nothing more would be heard. */
+    if (status < 0 && link->poll == poll)
+        link_lose(link, NULL);
     if (link->state != LINK_DOWN)
         watch(link);
 }

@@ -62,15 +62,16 @@ static const char *take_alive(struct worker_link *link, const struct channel_ali
         .ticket = alive->ticket,
         .keep = adopt(link, run),
     };
+    if (!answer.keep)
+        link_remove_run(link, run);
     if (--link->n_unheard == 0)
         link->state = LINK_UP;
     if (link_send(link, &answer, sizeof(answer), NULL, 0, NULL, 0) < 0)
         return "there is no memory for its runs";
+    if (!answer.keep)
+        return NULL;
     run->told = true;
-    if (answer.keep)
-        link_tell(run);
-    else
-        link_remove_run(link, run);
+    link_tell(run);
     return NULL;
 }
 
