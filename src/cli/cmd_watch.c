@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/exit_status.h"
 #include "cli/node_options.h"
@@ -42,7 +43,9 @@ struct watch {
     struct node_options node;
     bool json, quiet;
     uint64_t after;
-    bool ended, heard; /* heard: since the last connection was made */
+    bool ended;
+    bool connected; /* once, at least */
+    bool heard;     /* something, since the last connection was made */
     int status;
 };
 
@@ -137,6 +140,7 @@ static berth_status follow(struct watch *watch, const char *run_id, int *ret_sta
     watch->heard = false;
     berth_status status = node_connect(&watch->node, &client, reterr);
     if (status == BERTH_OK) {
+        watch->connected = true;
         if (!watch->quiet)
             node_say_first_use(&watch->node, client);
         status =
@@ -153,21 +157,21 @@ static void pause_for(uint32_t pause_ms)
         ;
 }
 
-/* The first connection must succeed: an address that is wrong is not tried for ever. */
+/* The first connection must succeed: an address that is wrong is not tried for ever. A connection that was of
+ * use ends the growing of the pauses. */
 static int watch_run(struct watch *watch, const char *run_id)
 {
     uint32_t pause_ms = FIRST_PAUSE_MS;
-    bool first = true;
     for (;;) {
         cleanup_error berth_error *error = NULL;
+        uint64_t begun_ns = clock_monotonic_ns();
         int status;
         berth_status followed = follow(watch, run_id, &status, &error);
         if (followed == BERTH_OK || watch->ended)
             return watch->status;
-        if (followed != BERTH_IO || (first && !watch->heard))
+        if (followed != BERTH_IO || !watch->connected)
             return fail(error, status);
-        first = false;
-        if (watch->heard)
+        if (watch->heard || clock_monotonic_ns() - begun_ns > LONGEST_PAUSE_MS * NS_PER_MS)
             pause_ms = FIRST_PAUSE_MS;
         if (!watch->quiet)
             remark("%s; trying again in %.3g s", berth_error_message(error), pause_ms / 1000.0);

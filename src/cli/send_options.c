@@ -156,10 +156,15 @@ static int take_deadline(struct send_options *options, const struct command *com
 
 /* ---- Options ------------------------------------------------------------------------------------------- */
 
+/* Of an option whose form need not be given. */
+static bool is_json(const char *form)
+{
+    return form && strcmp(form, "json") == 0;
+}
+
 int send_options_take(struct send_options *options, const struct command *command,
                       const struct option *option, const char *value)
 {
-    bool json = value && strcmp(value, "json") == 0;
     switch (option->id) {
     case OPTION_CAPABILITY:
         options->capability = value;
@@ -174,7 +179,7 @@ int send_options_take(struct send_options *options, const struct command *comman
     case OPTION_DEADLINE:
         return take_deadline(options, command, value);
     case OPTION_EVENTS:
-        options->events = json ? EVENTS_JSON : EVENTS_TEXT;
+        options->events = is_json(value) ? EVENTS_JSON : EVENTS_TEXT;
         return STATUS_OK;
     case OPTION_DETACH:
         options->detach = true;
@@ -186,7 +191,7 @@ int send_options_take(struct send_options *options, const struct command *comman
         options->receipt_file = value;
         return STATUS_OK;
     case OPTION_USAGE:
-        options->usage = json ? USAGE_JSON : USAGE_TEXT;
+        options->usage = is_json(value) ? USAGE_JSON : USAGE_TEXT;
         return STATUS_OK;
     case OPTION_QUIET:
         options->quiet = true;

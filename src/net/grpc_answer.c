@@ -168,7 +168,7 @@ bool answer_bytes(struct answer *answer, const uint8_t *bytes, size_t size_bytes
             answer->prefix_bytes += size;
             if (answer->prefix_bytes == GRPC_PREFIX_BYTES && !begin_message(answer))
                 return false;
-        } else if (!fill_message(answer, bytes, size)) {
+        } else if (!answer->message || !fill_message(answer, bytes, size)) {
             return false;
         }
         if (answer->message && answer->filled_bytes == answer->message_bytes && !end_message(answer))

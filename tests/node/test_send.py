@@ -481,3 +481,32 @@ def test_watching_goes_on_after_a_connection_that_was_lost(cli, start, serving, 
     assert watched.status == 0, watched.err
     assert watched.out == "".join(f"event {i}: event {i}\n" for i in range(1, 101))
     assert "trying again" in watched.err
+
+
+def test_watching_goes_on_over_a_restart_of_the_node(berth, tmp_path, guest):
+    """The run is quiet, so that nothing was heard when the node goes; it is lost with the node, and that is told."""
+    (tmp_path / "logs").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = f'[[listener]]\naddress = "127.0.0.1:{port}"\n' + CONFIG.format(logs=tmp_path / "logs")
+    node = Node(berth, tmp_path, config=config).start()
+    try:
+        words = {"env": {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BERTH_NODE": node.address, "BERTH_TOKEN": "alice"},
+                 "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        run = subprocess.run([berth, "send", "-q", "--detach", guest("loops_forever")], timeout=PATIENCE_S, **words).stdout.strip()
+        watching = subprocess.Popen([berth, "watch", "--known-nodes", tmp_path / "known", run], **words)
+        try:
+            assert node.peer_id in watching.stderr.readline()  # it is connected
+            node.process.kill()
+            node.process.wait()
+            wait_until(lambda: not node.children(), "the end of the node")
+            node.end()
+            node.start()
+            _, err = watching.communicate(timeout=PATIENCE_S)
+        finally:
+            watching.kill()
+            watching.wait()
+        assert watching.returncode == 125, err
+        assert "trying again" in err and "lost" in err
+    finally:
+        node.end()
