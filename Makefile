@@ -52,6 +52,10 @@ wasi-suite: all ## run a checkout of WebAssembly/wasi-testsuite: make wasi-suite
 	@test -n "$(SUITE)" || { echo "usage: make wasi-suite SUITE=DIR (a checkout of WebAssembly/wasi-testsuite)" >&2; exit 64; }
 	tests/wasi_suite/run "$(SUITE)"
 
+interop: all ## clients of others visit a node: grpcio, Go, grpcurl, h2spec, the LIOP SDK; says which are not here
+	$(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/node/test_interop_*.py tests/node/test_node_visits.py \
+		tests/node/test_serve_probes.py tests/node/test_*_callers.py
+
 install: configured ## install berth, libberth, headers, manual; PREFIX (/usr/local), DESTDIR
 	$(if $(PREFIX),meson configure $(BUILD) --prefix=$(PREFIX))
 	ninja -C $(BUILD) -j $(JOBS)
@@ -66,4 +70,4 @@ distclean: ## remove all of build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: all configured demo test sanitize fuzz bench bench-peers lint wasi-suite install clean distclean help
+.PHONY: all configured demo test sanitize fuzz bench bench-peers lint wasi-suite interop install clean distclean help

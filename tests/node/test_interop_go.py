@@ -36,7 +36,8 @@ def absent():
     return None if shutil.which("protoc") else "there is no protoc"
 
 
-pytestmark = pytest.mark.skipif(bool(absent()), reason=absent() or "")
+if absent():
+    pytest.skip(absent(), allow_module_level=True)
 
 
 def go(directory, *words, **environment):

@@ -32,7 +32,8 @@ def absent():
     return None if int(version.lstrip("v").split(".")[0]) >= 20 else f"Node.js {version} is older than the LIOP SDK takes"
 
 
-pytestmark = pytest.mark.skipif(bool(absent()), reason=absent() or "")
+if absent():
+    pytest.skip(absent(), allow_module_level=True)
 
 LINES = [f"2026-01-01 00:00:{i % 60:02} {'CRITICAL' if i % 7 == 0 else 'INFO'} líne {i}\n" for i in range(180_000)]
 MATCHES = "".join(line for line in LINES[:5000] if "CRITICAL" in line)
