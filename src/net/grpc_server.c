@@ -61,12 +61,13 @@ static void let_in(struct grpc_server *server)
 static void take_turn(uv_idle_t *handle)
 {
     struct grpc_server *server = handle->data;
-    struct connection_list touched = TAILQ_HEAD_INITIALIZER(touched);
     struct http2_connection *connection;
+    size_t n = 0;
     /* What is touched meanwhile has its turn after the loop has looked at its sockets. */
-    TAILQ_CONCAT(&touched, &server->touched, in_touched);
-    while ((connection = TAILQ_FIRST(&touched))) {
-        TAILQ_REMOVE(&touched, connection, in_touched);
+    TAILQ_FOREACH(connection, &server->touched, in_touched)
+    n++;
+    for (; n > 0 && (connection = TAILQ_FIRST(&server->touched)); n--) {
+        TAILQ_REMOVE(&server->touched, connection, in_touched);
         connection->touched = false;
         http2_connection_pump(connection);
     }
@@ -154,14 +155,16 @@ int grpc_server_new(uv_loop_t *loop, const struct grpc_server_options *options, 
     return 0;
 }
 
-void grpc_server_set_tls(struct grpc_server *server, struct tls_identity *tls)
+void grpc_server_set_tls(struct grpc_server *server, size_t listener, struct tls_identity *tls)
 {
-    for (struct grpc_listener *each = server->listeners; each; each = each->next) {
-        if (!each->tls)
-            continue;
-        tls_identity_unref(each->tls);
-        each->tls = tls_identity_ref(tls);
-    }
+    size_t n = 0;
+    for (struct grpc_listener *each = server->listeners; each; each = each->next)
+        n++;
+    for (struct grpc_listener *each = server->listeners; each; each = each->next) /* the newest comes first */
+        if (--n == listener && each->tls && tls) {
+            tls_identity_unref(each->tls);
+            each->tls = tls_identity_ref(tls);
+        }
 }
 
 static void close_listeners(struct grpc_server *server)
@@ -183,10 +186,9 @@ void grpc_server_drain(struct grpc_server *server, void (*drained)(void *payload
     TAILQ_FOREACH(connection, &server->connections, in_all)
     {
         connection->going_away = true;
-        if (connection->session)
-            (void)nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
-                                        nghttp2_session_get_last_proc_stream_id(connection->session),
-                                        NGHTTP2_NO_ERROR, NULL, 0);
+        (void)nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
+                                    nghttp2_session_get_last_proc_stream_id(connection->session),
+                                    NGHTTP2_NO_ERROR, NULL, 0);
         grpc_server_touch(server, connection);
     }
     grpc_server_touch(server, NULL);

@@ -74,7 +74,7 @@ enum connection_state { CONNECTION_HALF_OPEN, CONNECTION_IDLE, CONNECTION_BUSY }
 struct http2_connection {
     struct grpc_server *server;
     struct stream *stream;    /* owned */
-    nghttp2_session *session; /* NULL until the stream is open */
+    nghttp2_session *session; /* owned */
     struct address_count *address;
     TAILQ_ENTRY(http2_connection) in_all, in_resting, in_touched;
     struct call_list calls, writable; /* writable: handlers that are to be told */

@@ -91,15 +91,16 @@ static void dissolve(struct http2_connection *connection)
         grpc_call_free(call);
     }
     nghttp2_session_del(connection->session);
-    struct connection_list *list = resting_list(connection);
-    if (list)
-        TAILQ_REMOVE(list, connection, in_resting);
-    if (connection->touched)
-        TAILQ_REMOVE(&server->touched, connection, in_touched);
-    TAILQ_REMOVE(&server->connections, connection, in_all);
     deadline_leave(&server->deadlines, &connection->deadline);
     address_counts_drop(&server->addresses, connection->address);
     server->counts.connections--;
+    if (connection->state == CONNECTION_HALF_OPEN)
+        TAILQ_REMOVE(&server->half_open, connection, in_resting);
+    else if (connection->state == CONNECTION_IDLE)
+        TAILQ_REMOVE(&server->idle, connection, in_resting);
+    if (connection->touched)
+        TAILQ_REMOVE(&server->touched, connection, in_touched);
+    TAILQ_REMOVE(&server->connections, connection, in_all);
     free(connection);
     if (server->n_waiting > 0 || server->draining)
         grpc_server_touch(server, NULL);
@@ -140,10 +141,6 @@ static int collect(struct http2_connection *connection)
 
 void http2_connection_dismiss(struct http2_connection *connection, uint32_t http2_error)
 {
-    if (!connection->session) {
-        http2_connection_end(connection);
-        return;
-    }
     (void)nghttp2_session_terminate_session(connection->session, http2_error);
     stream_cork(connection->stream);
     (void)collect(connection);
@@ -175,7 +172,7 @@ void http2_connection_pump(struct http2_connection *connection)
     nghttp2_session *session = connection->session;
     uint64_t limit = connection->server->counts.bytes_out + TURN_BYTES;
     int r = 0;
-    if (!session)
+    if (!stream_is_open(stream))
         return;
     do {
         stream_cork(stream);
@@ -200,32 +197,10 @@ void http2_connection_pump(struct http2_connection *connection)
 /* ---- Events of the stream --------------------------------------------------------------------------------
  */
 
-static int start_session(struct http2_connection *connection)
-{
-    struct grpc_server *server = connection->server;
-    const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server->options.max_calls_per_connection},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW_BYTES},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_HEADERS_MAX_BYTES},
-    };
-    int r = nghttp2_session_server_new2(&connection->session, server->callbacks, connection,
-                                        server->session_options);
-    if (r == 0)
-        r = nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings,
-                                    sizeof settings / sizeof *settings);
-    if (r == 0)
-        r = nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, 0,
-                                                  HTTP2_CONNECTION_WINDOW_BYTES);
-    return r == 0 ? 0 : -ENOMEM;
-}
-
 static void opened(void *owner)
 {
     struct http2_connection *connection = owner;
-    if (start_session(connection) < 0)
-        http2_connection_end(connection);
-    else
-        grpc_server_touch(connection->server, connection);
+    grpc_server_touch(connection->server, connection);
 }
 
 static void received(void *owner, const uint8_t *bytes, size_t size_bytes)
@@ -266,17 +241,41 @@ const struct stream_events http2_connection_events = {
     .closed = closed,
 };
 
+/* With our SETTINGS in it, which wait until the stream is open. */
+static nghttp2_session *new_session(struct grpc_server *server, struct http2_connection *connection)
+{
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server->options.max_calls_per_connection},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW_BYTES},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_HEADERS_MAX_BYTES},
+    };
+    nghttp2_session *session = NULL;
+    int r = nghttp2_session_server_new2(&session, server->callbacks, connection, server->session_options);
+    if (r == 0)
+        r = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
+    if (r == 0)
+        r = nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
+                                                  HTTP2_CONNECTION_WINDOW_BYTES);
+    if (r == 0)
+        return session;
+    nghttp2_session_del(session);
+    return NULL;
+}
+
 int http2_connection_new(struct grpc_server *server, struct stream *stream, struct address_count *address)
 {
     struct http2_connection *connection = calloc(1, sizeof *connection);
-    if (!connection ||
+    nghttp2_session *session = connection ? new_session(server, connection) : NULL;
+    if (!session ||
         deadline_join(&server->deadlines, &connection->deadline, connection_due, connection) < 0) {
+        nghttp2_session_del(session);
         free(connection);
         address_counts_drop(&server->addresses, address);
         stream_close(stream);
         return -ENOMEM;
     }
     connection->server = server;
+    connection->session = session;
     connection->stream = stream;
     connection->address = address;
     connection->since_ns = clock_monotonic_ns();

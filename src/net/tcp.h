@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams over TCP, plain or with TLS 1.3. */
+/* Streams over TCP, plain or with TLS 1.3. The process must ignore SIGPIPE: a peer that is gone is an error
+ * here. */
 #ifndef BERTH_NET_TCP_H
 #define BERTH_NET_TCP_H
 

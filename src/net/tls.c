@@ -53,29 +53,32 @@ static berth_status read_authorities(struct tls_identity *identity, const char *
     return r < 0 ? tls_error(reterr, r, "the certificate authorities", file) : BERTH_OK;
 }
 
-static berth_status begin(const char *priority, struct tls_identity **ret, berth_error **reterr)
+/* NULL and *ret_status if it cannot be. */
+static struct tls_identity *begin(const char *priority, berth_status *ret_status, berth_error **reterr)
 {
     struct tls_identity *identity = calloc(1, sizeof *identity);
-    if (!identity)
-        return error_set(reterr, BERTH_NO_MEMORY, "no memory for TLS");
+    if (!identity) {
+        *ret_status = error_set(reterr, BERTH_NO_MEMORY, "no memory for TLS");
+        return NULL;
+    }
     identity->references = 1;
     int r = gnutls_certificate_allocate_credentials(&identity->credentials);
     if (r >= 0)
         r = gnutls_priority_init(&identity->priority, priority, NULL);
     if (r < 0) {
         tls_identity_unref(identity);
-        return tls_error(reterr, r, "the TLS settings", "this system");
+        *ret_status = tls_error(reterr, r, "the TLS settings", "this system");
+        return NULL;
     }
-    *ret = identity;
-    return BERTH_OK;
+    return identity;
 }
 
 berth_status tls_identity_new_server(const struct tls_server_options *options, struct tls_identity **ret,
                                      berth_error **reterr)
 {
-    cleanup_tls_identity struct tls_identity *identity = NULL;
-    berth_status status = begin(TLS13_ONLY, &identity, reterr);
-    if (status != BERTH_OK)
+    berth_status status = BERTH_OK;
+    cleanup_tls_identity struct tls_identity *identity = begin(TLS13_ONLY, &status, reterr);
+    if (!identity)
         return status;
     identity->server = true;
     identity->asks_client = options->client_ca != NULL;
@@ -98,10 +101,12 @@ berth_status tls_identity_new_server(const struct tls_server_options *options, s
 berth_status tls_identity_new_client(const struct tls_client_options *options, struct tls_identity **ret,
                                      berth_error **reterr)
 {
-    cleanup_tls_identity struct tls_identity *identity = NULL;
-    berth_status status = begin(options->tls12 ? TLS13_ONLY ":+VERS-TLS1.2" : TLS13_ONLY, &identity, reterr);
-    if (status == BERTH_OK)
-        status = read_authorities(identity, options->ca, reterr);
+    berth_status status = BERTH_OK;
+    const char *priority = options->tls12 ? TLS13_ONLY ":+VERS-TLS1.2" : TLS13_ONLY;
+    cleanup_tls_identity struct tls_identity *identity = begin(priority, &status, reterr);
+    if (!identity)
+        return status;
+    status = read_authorities(identity, options->ca, reterr);
     if (status == BERTH_OK && options->certificate)
         status = read_key(identity, options->certificate, options->key, reterr);
     if (status == BERTH_OK)
