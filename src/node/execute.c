@@ -203,12 +203,6 @@ static const struct visit_listener sealed_listener = {
 /* ---- The request
  * --------------------------------------------------------------------------------------------- */
 
-static int refuse(struct execution *execution, enum grpc_status status, const char *sentence)
-{
-    execution_finish(execution, status, sentence);
-    return 1;
-}
-
 static uint64_t deadline(const struct execution *execution, const Berth__V1__RunRequest *run)
 {
     uint64_t of_call = grpc_call_deadline_ns(execution->call);
@@ -232,7 +226,7 @@ static int start(struct execution *execution, const Berth__V1__RunRequest *run, 
         return r;
     r = program_read(run, grant, &program, &refusal);
     if (r != 0)
-        return r < 0 ? r : refuse(execution, refusal.status, refusal.sentence);
+        return r < 0 ? r : execution_refuse(execution, refusal.status, refusal.sentence);
     struct visit_request *request = &program.request;
     request->principal = execution->session->principal;
     request->deadline_ns = deadline(execution, run);
@@ -251,8 +245,8 @@ static int open_request(struct execution *execution, Liop__V1__LogicRequest *log
     cleanup_seal struct seal *from_caller = NULL;
     ProtobufCBinaryData *sealed = &logic->sealed_request;
     if (!session->sealed || logic->wasm_binary.len || logic->n_inputs || logic->aes_nonce.len)
-        return refuse(execution, GRPC_INVALID_ARGUMENT,
-                      "sealed_request is for sessions that asked for it, and stands alone");
+        return execution_refuse(execution, GRPC_INVALID_ARGUMENT,
+                                "sealed_request is for sessions that asked for it, and stands alone");
     int r = seal_new(execution->secret, session->token, session->capability, SEAL_TO_NODE, &from_caller);
     if (r == 0)
         r = seal_new(execution->secret, session->token, session->capability, SEAL_TO_CALLER,
@@ -260,7 +254,7 @@ static int open_request(struct execution *execution, Liop__V1__LogicRequest *log
     if (r < 0)
         return r;
     if (seal_open(from_caller, sealed->data, sealed->len, sealed->data) != 0)
-        return refuse(execution, GRPC_UNAUTHENTICATED, "the seal of the request is broken");
+        return execution_refuse(execution, GRPC_UNAUTHENTICATED, "the seal of the request is broken");
     *ret = sealed->data;
     *ret_size_bytes = sealed->len - SEAL_TAG_BYTES;
     return 0;
@@ -276,7 +270,8 @@ static int execute_sealed(struct execution *execution, Liop__V1__LogicRequest *l
         r = program_unpack(bytes, size_bytes, &run);
     if (r != 0)
         return r < 0 ? r
-                     : refuse(execution, GRPC_INVALID_ARGUMENT, "sealed_request holds no valid RunRequest");
+                     : execution_refuse(execution, GRPC_INVALID_ARGUMENT,
+                                        "sealed_request holds no valid RunRequest");
     r = start(execution, run, bytes, size_bytes);
     berth__v1__run_request__free_unpacked(run, NULL);
     return r;
@@ -294,19 +289,29 @@ void execution_finish(struct execution *execution, enum grpc_status status, cons
     grpc_call_finish(execution->call, status, sentence);
 }
 
+int execution_refuse(struct execution *execution, enum grpc_status status, const char *sentence)
+{
+    ledger_note(execution->front->ledger, "run_refused", principal_name(execution->session->principal), NULL,
+                json_pack("{s:s, s:s}", "reason", sentence, "status", grpc_status_name(status)));
+    execution_finish(execution, status, sentence);
+    return 1;
+}
+
 int execution_grant(struct execution *execution, const struct grant **ret)
 {
     struct refusal refusal = {0};
     int r = access_grant(execution->front->access, execution->session->principal,
                          execution->session->capability, ret, &refusal);
-    return r == 0 ? 0 : refuse(execution, refusal.status, refusal.sentence);
+    return r == 0 ? 0 : execution_refuse(execution, refusal.status, refusal.sentence);
 }
 
 int execution_start(struct execution *execution, const struct visit_request *request)
 {
     struct refusal refusal = {0};
     int r = visit_start(execution->front, request, &execution->visit, &refusal);
-    return r <= 0 ? r : refuse(execution, refusal.status, refusal.sentence);
+    if (r > 0)
+        execution_finish(execution, refusal.status, refusal.sentence); /* it is in the log already */
+    return r;
 }
 
 static void execution_free(struct execution *execution)
@@ -358,8 +363,9 @@ static int take_session(struct execution *execution, const Liop__V1__LogicReques
     ledger_note(
         front->ledger, "session_refused", principal ? principal_name(principal) : NULL, NULL,
         json_pack("{s:s, s:s}", "address", grpc_call_address(execution->call), "reason", "unknown session"));
-    return refuse(execution, GRPC_UNAUTHENTICATED,
-                  "the session is unknown, used or expired; negotiate a new one");
+    execution_finish(execution, GRPC_UNAUTHENTICATED,
+                     "the session is unknown, used or expired; negotiate a new one");
+    return 1;
 }
 
 static int execute(struct execution *execution, Liop__V1__LogicRequest *logic)
@@ -370,7 +376,8 @@ static int execute(struct execution *execution, Liop__V1__LogicRequest *logic)
     r = kem_decapsulate(execution->session->key, logic->pqc_ciphertext.data, logic->pqc_ciphertext.len,
                         execution->secret);
     if (r != 0)
-        return r < 0 ? r : refuse(execution, GRPC_INVALID_ARGUMENT, "pqc_ciphertext has 1088 bytes");
+        return r < 0 ? r
+                     : execution_refuse(execution, GRPC_INVALID_ARGUMENT, "pqc_ciphertext has 1088 bytes");
     return logic->sealed_request.len ? execute_sealed(execution, logic) : execute_v1(execution, logic);
 }
 

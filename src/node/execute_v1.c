@@ -183,12 +183,6 @@ static const struct visit_listener v1_listener = {
 /* ---- The request
  * --------------------------------------------------------------------------------------------- */
 
-static int refuse(struct execution *execution, enum grpc_status status, const char *sentence)
-{
-    execution_finish(execution, status, sentence);
-    return 1;
-}
-
 /* Opens the payload in place. A client of the older kind has the secret of Kyber round 3. */
 static int open_payload(struct execution *execution, Liop__V1__LogicRequest *logic)
 {
@@ -196,8 +190,8 @@ static int open_payload(struct execution *execution, Liop__V1__LogicRequest *log
     const ProtobufCBinaryData *nonce = &logic->aes_nonce;
     uint8_t round3[KEM_SECRET_BYTES];
     if (nonce->len != SEAL_NONCE_BYTES || payload->len < SEAL_TAG_BYTES)
-        return refuse(execution, GRPC_INVALID_ARGUMENT,
-                      "aes_nonce has 12 bytes, and wasm_binary ends with a tag of 16");
+        return execution_refuse(execution, GRPC_INVALID_ARGUMENT,
+                                "aes_nonce has 12 bytes, and wasm_binary ends with a tag of 16");
     /* What does not open stays as it is. */
     int r = liop_open(execution->secret, nonce->data, nonce->len, payload->data, payload->len);
     if (r == SEAL_BROKEN) {
@@ -209,7 +203,8 @@ static int open_payload(struct execution *execution, Liop__V1__LogicRequest *log
         explicit_bzero(round3, sizeof(round3));
     }
     if (r != 0)
-        return r < 0 ? r : refuse(execution, GRPC_UNAUTHENTICATED, "the seal of wasm_binary is broken");
+        return r < 0 ? r
+                     : execution_refuse(execution, GRPC_UNAUTHENTICATED, "the seal of wasm_binary is broken");
     payload->len -= SEAL_TAG_BYTES;
     receipt_v1_image_id(payload->data, payload->len, execution->image_id);
     return 0;
@@ -227,7 +222,7 @@ static int open_inputs(struct execution *execution, const Liop__V1__LogicRequest
         uint8_t *plain;
         size_t plain_bytes;
         if (liop_open_input(execution->secret, value->data, value->len, &plain, &plain_bytes) != 0)
-            return refuse(execution, GRPC_UNAUTHENTICATED, "the seal of an input is broken");
+            return execution_refuse(execution, GRPC_UNAUTHENTICATED, "the seal of an input is broken");
         inputs[i] = (struct visit_input){
             .name = logic->inputs[i]->key, .json = (const char *)plain, .json_bytes = plain_bytes};
     }

@@ -35,6 +35,8 @@ int execute_v1(struct execution *execution, Liop__V1__LogicRequest *logic);
 int execution_grant(struct execution *execution, const struct grant **ret);
 /* Starts the visit. 0; 1: the call was finished with the refusal; -ENOMEM. */
 int execution_start(struct execution *execution, const struct visit_request *request);
+/* Nothing will run: said to the caller and, once it has a session, to the audit log. Returns 1. */
+int execution_refuse(struct execution *execution, enum grpc_status status, const char *sentence);
 /* Finishes the call and forgets it. */
 void execution_finish(struct execution *execution, enum grpc_status status, const char *sentence);
 

@@ -12,6 +12,8 @@
 #include "node/visit_record.h"
 #include "wire/hash.h"
 
+enum { CREDIT_STEP_BYTES = VISIT_CREDIT_BYTES / 8 };
+
 static void on_module(void *payload, enum compile_result result, int artifact, bool compiled,
                       const char *sentence);
 static void on_recorded(void *payload, int result);
@@ -391,8 +393,12 @@ int visit_start(struct front *front, const struct visit_request *request, struct
         visit_record_start(visit, false, request->stored_request, request->stored_request_bytes);
     visit->starting = ret_refusal;
     struct compile_request *compiling = NULL;
-    r = compile_queue_ask(front->compiler, principal_name(visit->principal), visit->module_sha256,
-                          request->module, request->module_bytes, visit->name, on_module, visit, &compiling);
+    const struct compile_wish wish = {.principal = principal_name(visit->principal),
+                                      .sha256 = visit->module_sha256,
+                                      .bytes = request->module,
+                                      .size_bytes = request->module_bytes,
+                                      .name = visit->name};
+    r = compile_queue_ask(front->compiler, &wish, on_module, visit, &compiling);
     if (r < 0) {
         visit_free(visit);
         return r;
@@ -530,8 +536,13 @@ bool visit_detached(const struct visit *visit)
 
 void visit_took(struct visit *visit, int stream, size_t size_bytes)
 {
-    if (visit->run)
-        worker_run_credit(visit->run, stream, (uint32_t)size_bytes);
+    struct visit_stream *of = &visit->streams[stream - 1];
+    of->taken_bytes += (uint32_t)size_bytes;
+    /* Little is not worth a packet: what a short run prints needs no credit. */
+    if (!visit->run || of->taken_bytes < CREDIT_STEP_BYTES)
+        return;
+    worker_run_credit(visit->run, stream, of->taken_bytes);
+    of->taken_bytes = 0;
 }
 
 void visit_leave(struct visit *visit)
@@ -619,6 +630,8 @@ bool visit_adopt(void *owner, const char *run_id, struct worker_run *run,
     access_begin_run(front->access, visit->principal, clock_monotonic_ns(), &ignored);
     join(visit);
     run_store_set_state(ledger_store(front->ledger), run_id, "running");
+    worker_run_credit(run, 1, VISIT_CREDIT_BYTES);
+    worker_run_credit(run, 2, VISIT_CREDIT_BYTES);
     *ret_events = &worker_events;
     *ret_payload = take_ptr(visit);
     return true;

@@ -9,6 +9,7 @@
 struct visit_stream {
     struct hash hash;
     uint64_t bytes;
+    uint32_t taken_bytes; /* by the reader, of which the worker has not been told */
 };
 
 struct visit {
