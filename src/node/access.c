@@ -29,8 +29,7 @@ int access_refuse(struct refusal *refusal, enum grpc_status status, const char *
     return 1;
 }
 
-/* ---- Files
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------- */
 
 /* 0 or a negative errno; -EFBIG beyond JSON_TEXT_MAX_BYTES. */
 static int read_file(const char *path, char **ret, size_t *ret_bytes)
@@ -127,8 +126,7 @@ static berth_status read_keys(struct access *access, const struct access *old, b
                  : set_keys(access, text, size_bytes, path, reterr);
 }
 
-/* ---- Life
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Life -------------------------------------------------------------------------------------- */
 
 static const struct settings_capability *find_capability(const struct settings *settings, const char *name)
 {
@@ -224,8 +222,7 @@ bool access_admits_anyone(const struct access *access)
     return access->anyone != NULL;
 }
 
-/* ---- Principals
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Principals -------------------------------------------------------------------------------- */
 
 static const struct policy *find_policy(const struct access *access, const char *name)
 {
@@ -255,8 +252,7 @@ struct principal *access_principal(struct access *access, const char *name)
     return principal;
 }
 
-/* ---- Grants
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Grants ------------------------------------------------------------------------------------ */
 
 static bool has_quota(const struct berth_grants *grants)
 {
@@ -305,8 +301,7 @@ int access_grant(struct access *access, struct principal *principal, const char 
     return 0;
 }
 
-/* ---- Budgets
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Budgets ----------------------------------------------------------------------------------- */
 
 static int refuse_rate(struct refusal *refusal, const char *what, const struct token_bucket *bucket,
                        uint64_t rate, uint64_t now_ns)

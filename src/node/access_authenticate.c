@@ -37,8 +37,7 @@ static int found(struct finding *finding, ptrdiff_t principal)
     return 0;
 }
 
-/* ---- Bearer tokens
- * ------------------------------------------------------------------------------------------- */
+/* ---- Bearer tokens ----------------------------------------------------------------------------- */
 
 /* RFC 6750, section 2.1: the scheme in any case, one or more spaces, and a token of these characters. */
 static bool read_bearer(const char *header, const char **ret_token)
@@ -125,8 +124,7 @@ static int check_token(struct finding *finding)
     return found(finding, principal);
 }
 
-/* ---- Keys
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------- */
 
 static int check_proof(struct finding *finding)
 {
@@ -153,8 +151,7 @@ static int check_certificate(struct finding *finding, bool alone)
     return alone ? refuse(finding, "unknown certificate", "the client certificate is not known here") : 0;
 }
 
-/* ---- All
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- All --------------------------------------------------------------------------------------- */
 
 /* Names what is shown, for an address to remember; 0: nothing. */
 static uint64_t fingerprint_of(const struct finding *finding)

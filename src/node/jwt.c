@@ -60,8 +60,7 @@ static int read_object(const char *json, size_t size_bytes, json_t **ret)
     return r;
 }
 
-/* ---- Header
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Header ------------------------------------------------------------------------------------ */
 
 /* The algorithm only chooses among keys of that algorithm: a token cannot give a key another one. */
 static int read_algorithm(const json_t *header, enum jwt_algorithm *ret)
@@ -127,8 +126,7 @@ int jws_open(const struct jwt_keys *keys, const char *token, char **ret_payload,
     return decode(&parts[1], ret_payload, ret_bytes);
 }
 
-/* ---- Claims
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Claims ------------------------------------------------------------------------------------ */
 
 /* A NumericDate; *ret is NAN if it is absent. */
 static bool read_date(const json_t *claims, const char *name, double *ret)

@@ -86,8 +86,7 @@ void session_table_set_limits(struct session_table *table, uint32_t max, uint32_
     table->max_per_principal = max_per_principal;
 }
 
-/* ---- Finding
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Finding ----------------------------------------------------------------------------------- */
 
 static void digest_of(const struct session_table *table, const char *token, uint8_t ret[static HASH_BYTES])
 {
@@ -118,8 +117,7 @@ static struct entry **find(const struct session_table *table, const char *token)
     return *link ? link : NULL;
 }
 
-/* ---- Opening and taking
- * -------------------------------------------------------------------------------------- */
+/* ---- Opening and taking ------------------------------------------------------------------------ */
 
 static void link_by_expiry(struct session_table *table, struct entry *entry)
 {

@@ -50,8 +50,7 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
-/* ---- Single values
- * ------------------------------------------------------------------------------------------- */
+/* ---- Single values ----------------------------------------------------------------------------- */
 
 static berth_status no_memory(berth_error **reterr)
 {
@@ -114,8 +113,7 @@ berth_status settings_set(struct settings *settings, const char *key, const char
                      nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-/* ---- Addresses
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------- */
 
 static bool read_port(const char *text, uint16_t *ret_port)
 {
@@ -174,8 +172,7 @@ bool settings_address_is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* ---- Flags
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------- */
 
 static berth_status refuse_flag(const char *flag, const char *text, const char *requirement,
                                 berth_error **reterr)

@@ -16,8 +16,7 @@ static berth_status no_memory(berth_error **reterr)
     return error_set(reterr, BERTH_NO_MEMORY, "no memory for the settings");
 }
 
-/* ---- Listeners
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Listeners --------------------------------------------------------------------------------- */
 
 static berth_status add_default_listener(struct settings *settings, berth_error **reterr)
 {
@@ -76,15 +75,14 @@ static berth_status check_health_listen(const struct settings *settings, berth_e
                      "node.health_listen must be an address and a port, as in 127.0.0.1:50052");
 }
 
-/* ---- Names
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------- */
 
 /* Where the name of an entry is: the first key of the tables that have one. */
 static const char *name_of(const struct settings_table *table, const struct settings *settings, size_t i)
 {
-    const char *entry = settings_table_entry(table, settings, i);
-    const struct settings_field *field = settings_field_find(table, "name");
-    return *(char *const *)(const void *)(entry + field->offset);
+    const void *entry = settings_table_entry(table, settings, i);
+    char *const *name = settings_const_member(entry, settings_field_find(table, "name")->offset);
+    return *name;
 }
 
 static bool is_named(const struct settings_table *table, const struct settings *settings, const char *name,
@@ -134,8 +132,7 @@ static berth_status check_names(const struct settings *settings, const char *who
     return BERTH_OK;
 }
 
-/* ---- Mounts and capabilities
- * --------------------------------------------------------------------------------- */
+/* ---- Mounts and capabilities ------------------------------------------------------------------- */
 
 static berth_status check_mount(const struct settings_mount *mount, berth_error **reterr)
 {
@@ -219,8 +216,7 @@ static berth_status add_default_capability(struct settings *settings, berth_erro
     return status;
 }
 
-/* ---- Principals
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Principals -------------------------------------------------------------------------------- */
 
 static const char *const credential_keys[] = {
     [CREDENTIAL_TOKEN_SHA256] = "token_sha256",
@@ -298,8 +294,7 @@ static berth_status check_jwt(const struct settings *settings, berth_error **ret
     return BERTH_OK;
 }
 
-/* ---- All
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- All --------------------------------------------------------------------------------------- */
 
 berth_status settings_complete(struct settings *settings, berth_error **reterr)
 {

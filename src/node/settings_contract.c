@@ -38,8 +38,7 @@ static berth_status refuse_other(const char *source, const char *key, berth_erro
         source, key);
 }
 
-/* ---- As JSON
- * ------------------------------------------------------------------------------------------------- */
+/* ---- As JSON ----------------------------------------------------------------------------------- */
 
 /* {"value": …, "origin": …} of every key becomes the value here and the origin there. */
 static int split_section(json_t *section, const char *name_of_section, json_t *values, json_t *origins)
@@ -81,8 +80,7 @@ int settings_contract_write(const berth_contract *contract, json_t **ret, json_t
     return 0;
 }
 
-/* ---- One over another
- * ---------------------------------------------------------------------------------------- */
+/* ---- One over another -------------------------------------------------------------------------- */
 
 struct layer {
     berth_contract *contract;
@@ -178,8 +176,7 @@ static berth_status over(const berth_contract *base, json_t *document, const cha
     return status;
 }
 
-/* ---- In settings
- * --------------------------------------------------------------------------------------------- */
+/* ---- In settings ------------------------------------------------------------------------------- */
 
 berth_status settings_contract_set(struct settings *settings, const char *key, const char *value,
                                    const char *origin, berth_error **reterr)

@@ -9,12 +9,12 @@
 
 static void *member(const struct settings_field *field, void *entry)
 {
-    return (char *)entry + field->offset;
+    return settings_member(entry, field->offset);
 }
 
 static const void *const_member(const struct settings_field *field, const void *entry)
 {
-    return (const char *)entry + field->offset;
+    return settings_const_member(entry, field->offset);
 }
 
 static bool is_list(enum settings_field_kind kind)
@@ -117,8 +117,7 @@ static int read_plain(const struct settings_field *field, const json_t *written,
     }
 }
 
-/* ---- Lists
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Lists ------------------------------------------------------------------------------------- */
 
 static int append_text(char ***list, size_t *n, const char *text)
 {
@@ -178,7 +177,7 @@ static int read_item(const struct settings_field *field, const json_t *written, 
         if (field->kind >= FIELD_TOKEN)
             r = read_credential(field, text, entry);
         else if (field->kind == FIELD_TEXTS || settings_name_is_good(text))
-            r = append_text(member(field, entry), (void *)((char *)entry + field->offset_n), text);
+            r = append_text(member(field, entry), settings_member(entry, field->offset_n), text);
     }
     return r == SETTINGS_INVALID ? refuse_item(field, written, problem) : r;
 }
@@ -215,8 +214,7 @@ int settings_field_read(const struct settings_field *field, const json_t *writte
     return r == SETTINGS_INVALID ? refuse(field, written, problem) : r;
 }
 
-/* ---- Writing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------- */
 
 static json_t *write_address(const struct settings_listener *listener)
 {
@@ -259,6 +257,7 @@ json_t *settings_field_write(const struct settings_field *field, const void *ent
 {
     const double bytes_per_mib = 1048576.0;
     const void *value = const_member(field, entry);
+    const size_t *n = settings_const_member(entry, field->offset_n);
     json_t *document;
     const char *text;
     switch (field->kind) {
@@ -282,8 +281,7 @@ json_t *settings_field_write(const struct settings_field *field, const void *ent
         return document ? json_incref(document) : json_object();
     case FIELD_NAMES:
     case FIELD_TEXTS:
-        return write_texts(*(char *const *const *)value,
-                           *(const size_t *)(const void *)((const char *)entry + field->offset_n));
+        return write_texts(*(char *const *const *)value, *n);
     default:
         return write_credentials(entry, field->kind);
     }

@@ -45,8 +45,7 @@ static int refuse_shape(struct text *problem, const char *name, const json_t *fo
     return SETTINGS_INVALID;
 }
 
-/* ---- Scalars
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Scalars ----------------------------------------------------------------------------------- */
 
 static int read_scalar(const struct reader *reader, const struct setting_row *row, const json_t *written)
 {
@@ -112,8 +111,7 @@ static bool is_group(const char *name)
     return false;
 }
 
-/* ---- Tables
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------------------------------ */
 
 /* What an entry is called in messages: its name, or its number from 1. */
 static void append_entry(struct text *text, const struct settings_table *table, size_t number,
@@ -212,8 +210,7 @@ static int read_table(const struct reader *reader, const struct settings_table *
     return 0;
 }
 
-/* ---- The document
- * -------------------------------------------------------------------------------------------- */
+/* ---- The document ------------------------------------------------------------------------------ */
 
 static const char *nearest_at_top(const char *name)
 {

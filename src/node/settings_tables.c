@@ -63,31 +63,26 @@ const struct settings_table settings_tables[SETTINGS_TABLES] = {
     [TABLE_PRINCIPAL] = TABLE(principal, principals, ROW_principal_name, ROWS, SETTINGS_PRINCIPALS_MAX),
 };
 
-/* ---- Entries
- * ------------------------------------------------------------------------------------------------- */
-
-static void *member(const struct settings_field *field, void *entry)
-{
-    return (char *)entry + field->offset;
-}
+/* ---- Entries ----------------------------------------------------------------------------------- */
 
 size_t settings_table_length(const struct settings_table *table, const struct settings *settings)
 {
-    return *(const size_t *)(const void *)((const char *)settings + table->offset_n);
+    const size_t *n = settings_const_member(settings, table->offset_n);
+    return *n;
 }
 
 const void *settings_table_entry(const struct settings_table *table, const struct settings *settings,
                                  size_t i)
 {
-    const char *entries = *(const char *const *)(const void *)((const char *)settings + table->offset);
-    return entries + i * table->entry_bytes;
+    const char *const *entries = settings_const_member(settings, table->offset);
+    return *entries + i * table->entry_bytes;
 }
 
 int settings_table_add(const struct settings_table *table, struct settings *settings, const char *origin,
                        void **ret)
 {
-    char **entries = (void *)((char *)settings + table->offset);
-    size_t *n = (void *)((char *)settings + table->offset_n);
+    char **entries = settings_member(settings, table->offset);
+    size_t *n = settings_member(settings, table->offset_n);
     if (*n >= table->maximum)
         return SETTINGS_INVALID;
     char *grown = reallocarray(*entries, *n + 1, table->entry_bytes);
@@ -121,7 +116,8 @@ static void free_credentials(struct settings_principal *principal)
 
 static void field_done(const struct settings_field *field, void *entry)
 {
-    void *value = member(field, entry);
+    void *value = settings_member(entry, field->offset);
+    const size_t *n = settings_member(entry, field->offset_n);
     switch (field->kind) {
     case FIELD_ADDRESS:
     case FIELD_NAME:
@@ -131,7 +127,7 @@ static void field_done(const struct settings_field *field, void *entry)
         break;
     case FIELD_NAMES:
     case FIELD_TEXTS:
-        free_list(*(char ***)value, *(size_t *)(void *)((char *)entry + field->offset_n));
+        free_list(*(char ***)value, *n);
         break;
     case FIELD_CONTRACT:
         json_decref(*(json_t **)value);
@@ -143,19 +139,20 @@ static void field_done(const struct settings_field *field, void *entry)
 
 void settings_table_done(const struct settings_table *table, struct settings *settings)
 {
-    char *entries = *(char **)(void *)((char *)settings + table->offset);
+    char **entries = settings_member(settings, table->offset);
     size_t n = settings_table_length(table, settings);
     for (size_t i = 0; i < n; i++) {
-        char *entry = entries + i * table->entry_bytes;
+        char *entry = *entries + i * table->entry_bytes;
+        char **origin = settings_member(entry, table->offset_origin);
         for (size_t j = 0; j < table->n_fields; j++)
             field_done(&table->fields[j], entry);
-        free(*(char **)(void *)(entry + table->offset_origin));
+        free(*origin);
     }
     for (size_t i = 0; i < n && table == &settings_tables[TABLE_PRINCIPAL]; i++) {
         free_credentials(&settings->principals[i]);
         berth_contract_unref(settings->principals[i].contract);
     }
-    free(entries);
+    free(*entries);
 }
 
 const struct settings_field *settings_field_find(const struct settings_table *table, const char *name)
@@ -174,8 +171,7 @@ const char *settings_field_nearest(const struct settings_table *table, const cha
     return text_nearest(name, names);
 }
 
-/* ---- Values
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------ */
 
 bool settings_name_is_good(const char *name)
 {

@@ -63,6 +63,17 @@ struct settings_table {
 enum { TABLE_LISTENER, TABLE_MOUNT, TABLE_CAPABILITY, TABLE_PRINCIPAL, SETTINGS_TABLES };
 extern const struct settings_table settings_tables[SETTINGS_TABLES];
 
+/* The member of an object at an offset. */
+static inline void *settings_member(void *object, size_t offset)
+{
+    return (char *)object + offset;
+}
+
+static inline const void *settings_const_member(const void *object, size_t offset)
+{
+    return (const char *)object + offset;
+}
+
 /* A new entry at the end, all zero but for its origin (copied). 0, -ENOMEM, SETTINGS_INVALID: there are too
  * many. */
 int settings_table_add(const struct settings_table *table, struct settings *settings, const char *origin,

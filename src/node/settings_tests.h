@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each scalar setting and the test that fails if it is not enforced; tests/documents compares it with the tests. */
+/*
+ * Each scalar setting and the test that fails if it is not enforced; tests/documents/test_settings_tests.py
+ * sees to it that the tests exist.
+ */
 #ifndef BERTH_NODE_SETTINGS_TESTS_H
 #define BERTH_NODE_SETTINGS_TESTS_H
 

@@ -59,8 +59,7 @@ static int write_document(const struct settings *settings, json_t **ret, json_t 
     return 0;
 }
 
-/* ---- TOML
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- TOML -------------------------------------------------------------------------------------- */
 
 static void append_value(struct text *text, const json_t *value)
 {
@@ -156,9 +155,9 @@ static void append_tables(const struct settings *settings, const json_t *documen
     for (size_t i = 0; i < SETTINGS_TABLES; i++) {
         const struct settings_table *table = &settings_tables[i];
         for (size_t j = 0; j < settings_table_length(table, settings); j++) {
-            const char *entry = settings_table_entry(table, settings, j);
-            const char *origin = *(char *const *)(const void *)(entry + table->offset_origin);
-            append_entry(table, json_array_get(json_object_get(document, table->name), j), origin, text);
+            const void *entry = settings_table_entry(table, settings, j);
+            char *const *origin = settings_const_member(entry, table->offset_origin);
+            append_entry(table, json_array_get(json_object_get(document, table->name), j), *origin, text);
         }
     }
 }

@@ -57,8 +57,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- Credentials
- * --------------------------------------------------------------------------------------------- */
+/* ---- Credentials ------------------------------------------------------------------------------- */
 
 static void assert_refused(struct fixture *fixture, const struct credentials *shown, enum grpc_status status,
                            const char *reason)
@@ -217,8 +216,7 @@ static void answers_to_wrong_credentials_tell_nothing(void **state)
     assert_null(strstr(refusal.sentence, "ana"));
 }
 
-/* ---- Grants
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Grants ------------------------------------------------------------------------------------ */
 
 static void a_grant_has_the_contract_and_the_mounts(void **state)
 {
@@ -266,8 +264,7 @@ static void a_quota_asks_for_one_worker(void **state)
     fixture_done(&fixture);
 }
 
-/* ---- Anyone and once
- * ----------------------------------------------------------------------------------------- */
+/* ---- Anyone and once --------------------------------------------------------------------------- */
 
 static void anyone_is_who_shows_nothing(void **state)
 {
@@ -307,8 +304,7 @@ static void a_once_token_is_good_for_one_session(void **state)
     fixture_done(&fixture);
 }
 
-/* ---- Reload
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Reload ------------------------------------------------------------------------------------ */
 
 static void a_reload_keeps_principals_and_changes_grants(void **state)
 {

@@ -45,8 +45,7 @@ static int open_jws(const struct jwt_keys *keys, const char *token)
     return jws_open(keys, token, &payload, &size_bytes);
 }
 
-/* ---- Signatures
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Signatures -------------------------------------------------------------------------------- */
 
 static void the_vector_of_rfc_8037_verifies(void **state)
 {
@@ -100,8 +99,7 @@ static void a_key_of_another_algorithm_is_not_tried(void **state)
     assert_int_equal(open_jws(ed25519, p256_jws), JWT_NO_KEY);
 }
 
-/* ---- Headers
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Headers ----------------------------------------------------------------------------------- */
 
 static struct fixture *fixture_of(void **state)
 {
@@ -209,8 +207,7 @@ static void tokens_of_another_shape_are_refused(void **state)
     assert_false(jwt_looks_like(huge.data));
 }
 
-/* ---- Claims
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Claims ------------------------------------------------------------------------------------ */
 
 static int verify(struct fixture *fixture, const char *claims, const struct jwt_expected *expected,
                   struct jwt_claims *ret)
@@ -308,8 +305,7 @@ static void what_is_not_expected_is_not_looked_at(void **state)
     assert_int_equal(verify(*state, "not json", &nothing, &claims), JWT_MALFORMED);
 }
 
-/* ---- Key sets
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Key sets ---------------------------------------------------------------------------------- */
 
 static void assert_keys_refused(const char *json, const char *sentence)
 {

@@ -169,8 +169,7 @@ static void smaller_limits_hold_at_once(void **state)
     session_table_free(table);
 }
 
-/* ---- Nonces
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Nonces ------------------------------------------------------------------------------------ */
 
 static struct nonce_table *nonces_of(uint32_t max)
 {

@@ -17,8 +17,7 @@
 #include "node/settings_tables.h"
 #include "node/settings_tests.h"
 
-/* ---- Rows
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------- */
 
 static berth_status read_into(struct settings *settings, const char *text, berth_error **reterr)
 {
@@ -181,8 +180,7 @@ static void every_row_names_the_test_that_holds_it(void **state)
     }
 }
 
-/* ---- Documents
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Documents --------------------------------------------------------------------------------- */
 
 static const char full[] =
     "[limits]\nmax_runs = 12\n"

@@ -108,8 +108,7 @@ static void a_smaller_rate_holds_at_once(void **state)
     assert_true(token_bucket_take(&bucket, 10, 10 * MINUTE));
 }
 
-/* ---- Addresses
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------- */
 
 static struct address_table *table_of(uint32_t maximum)
 {
