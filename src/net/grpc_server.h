@@ -77,8 +77,10 @@ int grpc_server_listen(struct grpc_server *server, const char *host, uint16_t po
  * the stream is closed then. */
 int grpc_server_add_stream(struct grpc_server *server, struct stream *stream);
 
-/* New connections to TLS listeners get this certificate; the old ones keep theirs. Ownership as in tls.h. */
-void grpc_server_set_tls(struct grpc_server *server, struct tls_identity *tls);
+/* New connections to one TLS listener get this certificate, and are asked for theirs as it says; the old ones
+ * keep theirs. listener: 0 for the one that was made first, and so on. Nothing happens if that one has no
+ * TLS, or with NULL. Ownership as in tls.h. */
+void grpc_server_set_tls(struct grpc_server *server, size_t listener, struct tls_identity *tls);
 
 /* GOAWAY to everyone, no new calls; `drained` is called when the last call has ended. */
 void grpc_server_drain(struct grpc_server *server, void (*drained)(void *payload), void *payload);

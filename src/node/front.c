@@ -188,27 +188,43 @@ static berth_status listen_all(struct front_process *process, struct front_start
 /* ---- From the supervisor
  * ------------------------------------------------------------------------------------- */
 
+/* All of them or none: what a reload cannot read changes nothing. */
+static berth_status renew_certificates(struct front *front, const struct settings *settings,
+                                       berth_error **reterr)
+{
+    struct tls_identity *renewed[FRONT_LISTENERS_MAX] = {NULL};
+    berth_status status = BERTH_OK;
+    for (size_t i = 0; i < settings->n_listeners && i < FRONT_LISTENERS_MAX && status == BERTH_OK; i++)
+        status = make_tls(&settings->listeners[i], &renewed[i], reterr);
+    for (size_t i = 0; i < FRONT_LISTENERS_MAX; i++) {
+        if (status == BERTH_OK)
+            grpc_server_set_tls(front->server, i, renewed[i]);
+        tls_identity_unref(renewed[i]);
+    }
+    return status;
+}
+
 static void reload(struct front_process *process, int descriptor)
 {
     struct front *front = &process->front;
     cleanup_error berth_error *error = NULL;
     cleanup_settings struct settings *settings = NULL;
-    cleanup_tls_identity struct tls_identity *tls = NULL;
     struct access *access = NULL;
     berth_status status = front_settings_read(descriptor, &settings, &error);
     if (status == BERTH_OK)
-        status = make_tls(&settings->listeners[0], &tls, &error);
-    if (status == BERTH_OK)
         status = access_new(settings, identity_ed25519_public_key(front->identity), front->access, &access,
                             &error);
+    if (status == BERTH_OK) {
+        status = renew_certificates(front, settings, &error);
+        access_free(status == BERTH_OK ? front->access : access);
+    }
     const char *sentence = status == BERTH_OK ? "" : berth_error_message(error);
     if (status == BERTH_OK) {
-        access_free(front->access);
         front->access = access;
-        if (tls)
-            grpc_server_set_tls(front->server, tls);
         settings_free(front->settings);
         front->settings = take_ptr(settings);
+        session_table_set_limits(front->sessions, (uint32_t)front->settings->sessions_max,
+                                 (uint32_t)front->settings->sessions_max_per_principal);
         front_keys_fetch(process->keys);
     }
     ledger_note(front->ledger, status == BERTH_OK ? "settings_loaded" : "settings_refused", NULL, NULL,

@@ -34,7 +34,8 @@ static bool same_listeners(const struct settings *a, const struct settings *b)
         return false;
     for (size_t i = 0; i < a->n_listeners; i++)
         if (!same_text(a->listeners[i].host, b->listeners[i].host) ||
-            a->listeners[i].port != b->listeners[i].port)
+            a->listeners[i].port != b->listeners[i].port ||
+            !a->listeners[i].certificate != !b->listeners[i].certificate)
             return false;
     return true;
 }
@@ -45,7 +46,7 @@ static const char *needs_restart(const struct settings *old, const struct settin
     if (!same_mounts(old, new))
         return "the mounts have changed";
     if (!same_listeners(old, new))
-        return "the addresses of the listeners have changed";
+        return "the listeners have changed (their addresses, or whether they have TLS)";
     if (old->node_workers != new->node_workers)
         return "the number of workers has changed";
     if (!same_text(old->node_state_directory, new->node_state_directory))
