@@ -24,6 +24,6 @@ void artifacts_done(struct artifacts *artifacts);
 int artifacts_find(struct artifacts *artifacts, const uint8_t sha256[static 32]);
 
 /* Keeps a duplicate of the descriptor, if it fits and memory allows. */
-void artifacts_keep(struct artifacts *artifacts, const uint8_t sha256[static 32], int artifact);
+void artifacts_keep(struct artifacts *artifacts, const uint8_t sha256[static 32], int descriptor);
 
 #endif

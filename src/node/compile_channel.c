@@ -17,7 +17,7 @@ enum { FIXED_BYTES = offsetof(struct compile_message, text), DESCRIPTORS_MAX = 2
 void compile_message_set_text(struct compile_message *message, const char *text, size_t capacity)
 {
     size_t length = text ? strlen(text) : 0;
-    if (length >= capacity)
+    if (text && length >= capacity)
         for (length = capacity - 1; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80; length--)
             ;
     if (length)

@@ -421,16 +421,15 @@ static int join(struct compile_queue *queue, struct job *job, struct compile_req
 }
 
 /* The job for this module, with its bytes if there are any. */
-static int get_job(struct compile_queue *queue, const uint8_t *sha256, const void *bytes, size_t size_bytes,
-                   const char *name, struct job **ret)
+static int get_job(struct compile_queue *queue, const struct compile_wish *wish, struct job **ret)
 {
-    struct job *job = find_job(queue, sha256);
-    if (!job && !(job = job_new(queue, sha256, name)))
+    struct job *job = find_job(queue, wish->sha256);
+    if (!job && !(job = job_new(queue, wish->sha256, wish->name)))
         return -ENOMEM;
     *ret = job;
-    if (!bytes || job->module >= 0)
+    if (!wish->bytes || job->module >= 0)
         return 0;
-    job->module = compile_memory_file(bytes, size_bytes);
+    job->module = compile_memory_file(wish->bytes, wish->size_bytes);
     return job->module < 0 ? job->module : 0;
 }
 
@@ -448,22 +447,21 @@ static void drop_if_unwanted(struct compile_queue *queue, struct job *job)
         send_to_compiler(queue->link, COMPILE_MESSAGE_CANCEL, job);
 }
 
-int compile_queue_ask(struct compile_queue *queue, const char *principal, const uint8_t sha256[static 32],
-                      const void *bytes, size_t size_bytes, const char *name, compile_done_fn *done,
+int compile_queue_ask(struct compile_queue *queue, const struct compile_wish *wish, compile_done_fn *done,
                       void *payload, struct compile_request **ret)
 {
     struct job *job = NULL;
-    int artifact = artifacts_find(&queue->artifacts, sha256);
+    int artifact = artifacts_find(&queue->artifacts, wish->sha256);
     *ret = NULL;
     if (artifact >= 0) {
         queue->counts.cache_hits_total++;
         done(payload, COMPILE_READY, artifact, false, "");
         return 0;
     }
-    cleanup_free struct compile_request *request = request_new(queue, principal, done, payload);
+    cleanup_free struct compile_request *request = request_new(queue, wish->principal, done, payload);
     if (!request)
         return -ENOMEM;
-    int r = get_job(queue, sha256, bytes, size_bytes, name, &job);
+    int r = get_job(queue, wish, &job);
     if (r == 0)
         r = join(queue, job, request);
     if (r != 0) {

@@ -43,11 +43,19 @@ void compile_queue_free(struct compile_queue *queue);
  * and channel as above. */
 int compile_queue_replace(struct compile_queue *queue, int channel);
 
-/* bytes NULL: by hash alone. Bytes are copied into a memory file. done is called once, and the request is
- * gone then; perhaps before this returns (then *ret is NULL); never after compile_request_cancel(). From
- * inside of `done`, anything may be asked and cancelled, but not the queue freed. 0 or -ENOMEM. */
-int compile_queue_ask(struct compile_queue *queue, const char *principal, const uint8_t sha256[static 32],
-                      const void *bytes, size_t size_bytes, const char *name, compile_done_fn *done,
+/* Which module is wanted, and by whom; borrowed during the call. */
+struct compile_wish {
+    const char *principal;
+    const uint8_t *sha256; /* 32 bytes */
+    const void *bytes;     /* copied into a memory file; NULL: by hash alone */
+    size_t size_bytes;
+    const char *name; /* for messages */
+};
+
+/* done is called once, and the request is gone then; perhaps before this returns (then *ret is NULL); never
+ * after compile_request_cancel(). From inside of `done`, anything may be asked and cancelled, but not the
+ * queue freed. 0 or -ENOMEM. */
+int compile_queue_ask(struct compile_queue *queue, const struct compile_wish *wish, compile_done_fn *done,
                       void *payload, struct compile_request **ret);
 /* The asker has gone. A compilation in work is killed unless another one waits for the same module. */
 void compile_request_cancel(struct compile_request *request);

@@ -135,9 +135,12 @@ static void ask(struct fixture *fixture, struct asker *asker, const char *princi
 {
     const uint8_t sha256[32] = {(uint8_t)number, (uint8_t)(number >> 8)};
     *asker = (struct asker){0};
-    assert_int_equal(compile_queue_ask(fixture->queue, principal, sha256, with_bytes ? "bytes" : NULL,
-                                       with_bytes ? 5 : 0, "filter.wasm", note, asker, &asker->request),
-                     0);
+    const struct compile_wish wish = {.principal = principal,
+                                      .sha256 = sha256,
+                                      .bytes = with_bytes ? "bytes" : NULL,
+                                      .size_bytes = with_bytes ? 5 : 0,
+                                      .name = "filter.wasm"};
+    assert_int_equal(compile_queue_ask(fixture->queue, &wish, note, asker, &asker->request), 0);
 }
 
 #define assert_done(asker, expected)                   \
@@ -510,8 +513,8 @@ static void test_who_is_told_may_ask_and_cancel(void **state)
     (void)state;
     start(&f, 1, 8);
     struct chain chain = {.fixture = &f};
-    assert_int_equal(compile_queue_ask(f.queue, "a", sha256, NULL, 0, "x", ask_for_more, &chain, &request),
-                     0);
+    const struct compile_wish wish = {.principal = "a", .sha256 = sha256, .name = "x"};
+    assert_int_equal(compile_queue_ask(f.queue, &wish, ask_for_more, &chain, &request), 0);
     ask(&f, &other, "b", 1, false);
     chain.other = other.request;
     struct compile_message message;

@@ -134,7 +134,7 @@ static void leave_point(struct watch *watch)
 
 int watch_begin(struct wasi_context *context, struct descriptor *descriptor)
 {
-    struct watch_point *point;
+    struct watch_point *point = NULL;
     struct watch *watch = descriptor->watch;
     if (!watch) {
         watch = calloc(1, sizeof *watch);
