@@ -225,8 +225,6 @@ static void reload(struct front_process *process, int descriptor)
         front->settings = take_ptr(settings);
         session_table_set_limits(front->sessions, (uint32_t)front->settings->sessions_max,
                                  (uint32_t)front->settings->sessions_max_per_principal);
-        session_table_set_limits(front->sessions, (uint32_t)front->settings->sessions_max,
-                                 (uint32_t)front->settings->sessions_max_per_principal);
         front_keys_fetch(process->keys);
     }
     ledger_note(front->ledger, status == BERTH_OK ? "settings_loaded" : "settings_refused", NULL, NULL,
