@@ -14,6 +14,8 @@ enum {
     CONTROL_PER_S = 200,
     RESET_BURST = 500,
     RESET_PER_S = 100,
+    /* Frames that wait because the peer does not read: refusals, resets. Data waits with its call. */
+    WAITING_FRAMES = 4000,
 };
 
 /* ---- Deadlines -------------------------------------------------------------------------------------------
@@ -214,6 +216,12 @@ static void received(void *owner, const uint8_t *bytes, size_t size_bytes)
         server->counts.protocol_errors++;
         http2_connection_dismiss(connection, r == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
                                                                       : NGHTTP2_PROTOCOL_ERROR);
+        return;
+    }
+    if (nghttp2_session_get_outbound_queue_size(connection->session) > WAITING_FRAMES &&
+        stream_queued_bytes(connection->stream) >= STREAM_HIGH_BYTES) {
+        server->counts.protocol_errors++;
+        http2_connection_end(connection);
         return;
     }
     if (connection->headers_ns)

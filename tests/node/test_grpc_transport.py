@@ -502,16 +502,31 @@ def test_continuation_flood(server):
     assert server.is_well()
 
 
-def test_pings_whose_answers_are_not_read(server):
+def send_without_reading(server, data_for):
+    """Until the server has enough of it, or takes no more."""
     with server.connect() as peer:
         peer.socket.settimeout(1)
         try:
-            while True:
-                peer.socket.sendall(h2.frame(h2.PING, 0, 0, bytes(8)) * 100)
+            for turn in range(500):
+                peer.socket.sendall(data_for(turn))
         except (ConnectionError, TimeoutError):
             pass
     assert server.is_well()
     assert server.resident_kib(peak=True) < 64 * 1024
+
+
+def test_pings_whose_answers_are_not_read(server):
+    send_without_reading(server, lambda turn: h2.frame(h2.PING, 0, 0, bytes(8)) * 10_000)
+
+
+def test_refused_streams_whose_refusals_are_not_read(serve):
+    def requests(turn):
+        first = turn * 8000 + 1
+        return b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, block)
+                        for stream in range(first, first + 8000, 2))
+
+    block = h2.request(ROW + "Slow")
+    send_without_reading(serve(max_calls_per_connection=5), requests)
 
 
 @pytest.mark.parametrize("garbage", [
