@@ -160,6 +160,39 @@ def test_a_reload_with_a_broken_certificate_changes_nothing(serve, authority, tm
     assert served_certificate(node, authority) == "node"
 
 
+def test_a_reload_gives_each_listener_its_own_certificate(berth, tmp_path, authority):
+    """The second asks for client certificates and the first does not; that stays so."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    listeners = ""
+    for name, port in zip(("one", "two"), ports):
+        served = authority.issue(name)
+        (tmp_path / f"{name}.pem").write_bytes(served.chain)
+        (tmp_path / f"{name}.key").write_bytes(served.key.read_bytes())
+        listeners += f'[[listener]]\naddress = "127.0.0.1:{port}"\ncertificate = "{name}.pem"\nkey = "{name}.key"\n'
+    listeners += f'client_ca = "{authority.certificate}"\nclient_required = true\n'
+    with Node(berth, tmp_path, config=listeners) as node:
+        os.kill(node.pid, signal.SIGHUP)
+        wait_until(lambda: '"reloaded"' in node.log(), "reloaded")
+        assert served_certificate(node, authority) == "one"
+        two = f"127.0.0.1:{ports[1]}"
+        with secure(two, authority, token=node.token) as client:
+            assert status_of(client.negotiate) == grpc.StatusCode.UNAVAILABLE
+        with secure(two, authority, client=authority.client, token=node.token) as client:
+            assert client.negotiate().token
+
+
+def test_tls_does_not_go_away_with_a_reload(serve, authority, tmp_path):
+    node = serve()
+    config = (tmp_path / "berth.toml").read_text()
+    (tmp_path / "berth.toml").write_text(config.replace('certificate = "node.pem"\nkey = "node.key"\n', ""))
+    os.kill(node.pid, signal.SIGHUP)
+    wait_until(lambda: "reload_refused" in node.log(), "refused")
+    assert served_certificate(node, authority) == "node"
+
+
 # ---- Client certificates ---------------------------------------------------------------------------------------------
 
 
