@@ -22,7 +22,7 @@ static void mount_done(struct mount *mount)
 int wasi_host_open_proc(int *ret_descriptor)
 {
     struct statfs status;
-    cleanup_close int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     if (fstatfs(fd, &status) < 0)
