@@ -42,6 +42,7 @@ class Server:
     """grpc_echo with options; what it prints can be waited for."""
 
     def __init__(self, **options):
+        assert ECHO.exists(), f"{ECHO} is not built; meson configure -Dtests=enabled"
         arguments = [f"{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen([ECHO, *arguments], stdout=subprocess.PIPE, text=True)
         self.lines = queue.Queue()
