@@ -102,6 +102,9 @@ BERTH_API BERTH_MUST_USE berth_status berth_mounts_open_at(berth_engine *engine,
                                                            const berth_contract *contract,
                                                            const int *descriptors, size_t n_descriptors,
                                                            berth_mounts **ret, berth_error **reterr);
+/* The mounts of a contract and one or more behind them: what is added through the first ones counts against
+ * the quotas of `of`, as if they were the same. Once, and before an instance uses `mounts`. */
+BERTH_API void berth_mounts_share_quotas(berth_mounts *mounts, berth_mounts *of);
 BERTH_API berth_mounts *berth_mounts_ref(berth_mounts *mounts);
 /* Accepts NULL. */
 BERTH_API void berth_mounts_unref(berth_mounts *mounts);

@@ -123,9 +123,11 @@ berth_status worker_contract_with_inputs(struct worker *worker, struct worker_co
     status = berth_mounts_open_at(worker->engine, contract->with_inputs, contract->descriptors, n_mounts + 1,
                                   ret_mounts, reterr);
     contract->descriptors[n_mounts] = -1;
-    if (status == BERTH_OK)
-        *ret_contract = berth_contract_ref(contract->with_inputs);
-    return status;
+    if (status != BERTH_OK)
+        return status;
+    berth_mounts_share_quotas(*ret_mounts, contract->mounts);
+    *ret_contract = berth_contract_ref(contract->with_inputs);
+    return BERTH_OK;
 }
 
 void worker_clear_tables(struct worker *worker)

@@ -95,6 +95,11 @@ berth_status berth_mounts_open_at(berth_engine *engine, const berth_contract *co
     return status;
 }
 
+void berth_mounts_share_quotas(berth_mounts *mounts, berth_mounts *of)
+{
+    wasi_mounts_share_quotas(mounts_wasi(mounts), mounts_wasi(of));
+}
+
 berth_mounts *berth_mounts_ref(berth_mounts *mounts)
 {
     return (berth_mounts *)wasi_mounts_ref(mounts_wasi(mounts));

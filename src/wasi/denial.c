@@ -85,7 +85,7 @@ int deny_hidden(struct call *call, const struct mount *mount, const struct guest
 int deny_quota(struct call *call, const struct mount *mount, const struct guest_path *path)
 {
     char allowed[48], remedy[48];
-    uint64_t limit = mount->quota.limit_bytes;
+    uint64_t limit = mount->quota->limit_bytes;
     snprintf(allowed, sizeof allowed, "growth by %llu bytes", (unsigned long long)limit);
     snprintf(remedy, sizeof remedy, "quota_mb = %llu", (unsigned long long)(limit >> 20) * 2 + 1);
     deny(call, &(struct denial){.mount = mount,

@@ -125,7 +125,7 @@ static void release(struct wasi_context *context, struct descriptor *descriptor)
     close_keeping_errno(descriptor->listing_fd);
     if (descriptor->kind == DESCRIPTOR_STREAM || descriptor->preopen)
         return;
-    quota_guard quota = quota_lock(&descriptor->mount->quota);
+    quota_guard quota = quota_lock(descriptor->mount->quota);
     if (descriptor->kind == DESCRIPTOR_FILE)
         quota_file_closing(quota, descriptor->fd);
     close_keeping_errno(descriptor->fd);

@@ -146,7 +146,7 @@ static int write_in_quota(struct call *call, const struct descriptor *file, stru
                           int64_t offset, size_t *ret_size)
 {
     struct stat before, after;
-    quota_guard quota = quota_lock(&file->mount->quota);
+    quota_guard quota = quota_lock(file->mount->quota);
     if (fstat(file->fd, &before) < 0)
         return guest_errno(errno);
     int64_t start = write_start(file, offset, &before);
@@ -166,8 +166,8 @@ static int write_in_quota(struct call *call, const struct descriptor *file, stru
 static int write_file(struct call *call, const struct descriptor *file, struct guest_vector *vector,
                       int64_t offset, size_t *ret_size)
 {
-    int r = file->mount->quota.limit_bytes ? write_in_quota(call, file, vector, offset, ret_size)
-                                           : write_once(file, vector, offset, ret_size);
+    int r = file->mount->quota->limit_bytes ? write_in_quota(call, file, vector, offset, ret_size)
+                                            : write_once(file, vector, offset, ret_size);
     if (!r)
         call->context->usage.written_bytes += *ret_size;
     return r;

@@ -138,7 +138,7 @@ int call_fd_filestat_set_size(struct call *call)
         r = size > INT64_MAX ? ERRNO_INVAL : ERRNO_FBIG;
     if (r)
         return r;
-    quota_guard quota = quota_lock(&file->mount->quota);
+    quota_guard quota = quota_lock(file->mount->quota);
     if (quota && fstat(file->fd, &status) < 0)
         return guest_errno(errno);
     if (quota && size > (uint64_t)status.st_size && size - (uint64_t)status.st_size > quota_available(quota))

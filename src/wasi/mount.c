@@ -13,7 +13,7 @@ static void mount_done(struct mount *mount)
 {
     close_keeping_errno(mount->fd);
     hide_rules_free(mount->hide);
-    quota_done(&mount->quota);
+    quota_done(&mount->own_quota);
     free(mount->guest);
     free(mount->host);
 }
@@ -95,7 +95,8 @@ int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, 
         mount->fd = -1;
         mount->proc_fd = -1;
         mount->index = (uint32_t)i;
-        r = quota_init(&mount->quota, options[i].quota_bytes);
+        mount->quota = &mount->own_quota;
+        r = quota_init(mount->quota, options[i].quota_bytes);
         if (r)
             break;
         mounts->n_mounts = i + 1;
@@ -130,7 +131,15 @@ void wasi_mounts_unref(struct wasi_mounts *mounts)
     for (size_t i = 0; i < mounts->n_mounts; i++)
         mount_done(&mounts->mounts[i]);
     close_keeping_errno(mounts->proc_fd);
+    wasi_mounts_unref(mounts->quotas_of);
     free(mounts);
+}
+
+void wasi_mounts_share_quotas(struct wasi_mounts *mounts, struct wasi_mounts *of)
+{
+    for (size_t i = 0; i < mounts->n_mounts && i < of->n_mounts; i++)
+        mounts->mounts[i].quota = of->mounts[i].quota;
+    mounts->quotas_of = wasi_mounts_ref(of);
 }
 
 /* The host path of an open file into buffer[PATH_MAX + 1]. */

@@ -24,12 +24,14 @@ struct mount {
     uint32_t index;
     bool writable;
     struct hide_rules *hide; /* NULL: nothing is hidden */
-    struct quota quota;
+    struct quota *quota;     /* own_quota, or that of a mount of `quotas_of` */
+    struct quota own_quota;
 };
 
 struct wasi_mounts {
     atomic_uint references;
-    int proc_fd; /* -1: not needed */
+    int proc_fd;                   /* -1: not needed */
+    struct wasi_mounts *quotas_of; /* a reference; NULL: all are its own */
     size_t n_mounts;
     struct mount mounts[];
 };

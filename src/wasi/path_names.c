@@ -44,7 +44,7 @@ int call_path_create_directory(struct call *call)
     if (r)
         return r;
     struct mount *mount = target.directory->mount;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     if (!quota_charge(quota, QUOTA_ENTRY_BYTES))
         return deny_quota(call, mount, &target.path);
     r = failure(mkdirat(place.parent, place.name, 0777));
@@ -62,7 +62,7 @@ int call_path_remove_directory(struct call *call)
         r = resolve_place(call, target.directory, &target.path, PLACE_EXISTING, ERRNO_INVAL, &place);
     if (r)
         return r;
-    quota_guard quota = quota_lock(&target.directory->mount->quota);
+    quota_guard quota = quota_lock(target.directory->mount->quota);
     r = failure(unlinkat(place.parent, place.name, AT_REMOVEDIR));
     if (!r)
         quota_refund(quota, QUOTA_ENTRY_BYTES);
@@ -79,7 +79,7 @@ int call_path_unlink_file(struct call *call)
         r = resolve_place(call, target.directory, &target.path, PLACE_EXISTING, ERRNO_ISDIR, &place);
     if (r)
         return r;
-    quota_guard quota = quota_lock(&target.directory->mount->quota);
+    quota_guard quota = quota_lock(target.directory->mount->quota);
     r = place_status(&place, &status);
     if (!r && S_ISDIR(status.st_mode))
         r = ERRNO_ISDIR;
@@ -158,7 +158,7 @@ int call_path_link(struct call *call)
     if (r)
         return r;
     struct mount *mount = target.directory->mount;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     if (!quota_charge(quota, QUOTA_ENTRY_BYTES))
         return deny_quota(call, mount, &target.path);
     r = failure(linkat(from.parent, from.name, to.parent, to.name, 0));
@@ -186,7 +186,7 @@ int call_path_symlink(struct call *call)
         return r;
     snprintf(slashed, sizeof slashed, "%s%s", text.text, text.directory ? "/" : "");
     struct mount *mount = target.directory->mount;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     if (!quota_charge(quota, QUOTA_ENTRY_BYTES))
         return deny_quota(call, mount, &target.path);
     r = failure(symlinkat(slashed, place.parent, place.name));
@@ -253,7 +253,7 @@ static int check_move(struct call *call, const struct target *source, const stru
 static int move(struct mount *mount, const struct place *from, const struct place *to)
 {
     struct stat moved, replaced;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     bool replaces = quota && place_status(from, &moved) == 0 && place_status(to, &replaced) == 0;
     int r = failure(renameat(from->parent, from->name, to->parent, to->name));
     /* Two names of one file: rename(2) then does nothing. */

@@ -100,7 +100,7 @@ static int create_new(struct call *call, const struct open_request *request, con
                       int *ret_fd)
 {
     struct mount *mount = request->directory->mount;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     if (!quota_charge(quota, QUOTA_ENTRY_BYTES))
         return deny_quota(call, mount, &request->path);
     int r = place_create_file(place, request->host_flags, ret_fd);
@@ -136,7 +136,7 @@ static int open_or_create(struct call *call, const struct open_request *request,
 static int take_file(struct mount *mount, int fd, bool truncate)
 {
     struct stat status;
-    quota_guard quota = quota_lock(&mount->quota);
+    quota_guard quota = quota_lock(mount->quota);
     if (quota && fstat(fd, &status) < 0)
         return guest_errno(errno);
     int r = quota_file_opened(quota, fd);

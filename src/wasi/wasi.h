@@ -72,6 +72,9 @@ struct wasi_mount_options {
  * wasi_host_open_proc() gave, duplicated here; -1: it is opened if there are hidden names. */
 int wasi_mounts_new(const struct wasi_mount_options *options, size_t n_options, int proc_descriptor,
                     struct wasi_mounts **ret, size_t *ret_failed);
+/* From now on, what is added through a mount counts against the quota of the mount at the same place in `of`,
+ * as far as that has as many. Once, and before a context uses `mounts`. */
+void wasi_mounts_share_quotas(struct wasi_mounts *mounts, struct wasi_mounts *of);
 struct wasi_mounts *wasi_mounts_ref(struct wasi_mounts *mounts);
 void wasi_mounts_unref(struct wasi_mounts *mounts); /* accepts NULL */
 

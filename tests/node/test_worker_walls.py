@@ -139,6 +139,10 @@ def test_a_quota_is_counted_inside_the_walls_and_over_visits(berth, guest, tmp_p
         second = call.read_answers(client.execute(module, [call.create("more"), fill[1]])[0])
         assert "DQUOT" in call.errnos(second)
         assert second[1].times == 0
+        # Nor has one that sees inputs, too.
+        answers = call.read_answers(client.execute(module, [call.create("more"), fill[1]], inputs={"a": b"1"})[0])
+        assert "DQUOT" in call.errnos(answers)
+        assert answers[1].times == 0
         # What is removed can be written again.
         third = call.read_answers(client.execute(module, [call.unlink("full"), call.create("again"),
                                                           call.until_failure(2000, "fd_write $1 <~5000 @4")])[0])[2]
