@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public TypeScript client of LIOP, version 2.2, as it is published, visits a node: negotiate, execute, and its own
 check of the receipt. LIOP_SDK in the environment names a checkout of the SDK that is built (dist/ in it); without it
-these tests are skipped. NODE names a Node.js, of version 20 at least; without it the one in PATH is taken."""
+these tests are skipped. NODE names a Node.js, of version 22 at least, as what the SDK depends on needs; without it the
+one in PATH is taken."""
 
 import hashlib
 import json
@@ -29,7 +30,7 @@ def absent():
     if not NODE_JS:
         return "there is no Node.js"
     version = subprocess.run([NODE_JS, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return None if int(version.lstrip("v").split(".")[0]) >= 20 else f"Node.js {version} is older than the LIOP SDK takes"
+    return None if int(version.lstrip("v").split(".")[0]) >= 22 else f"Node.js {version} is too old for the LIOP SDK"
 
 
 if absent():

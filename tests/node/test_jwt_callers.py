@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -280,3 +281,22 @@ def test_only_authorities_of_keys_ca_are_trusted(serve, provider, authority, key
     wait_until(lambda: "jwt_keys_not_fetched" in node.log(), "a failure that is told")
     assert "certificate" in node.log() and provider.asked == 0
     assert answer(node, keys[0].token(**ISSUED))[0] == "UNAVAILABLE"
+
+
+def test_a_provider_that_never_answers_holds_nothing_up(berth, tmp_path, provider, keys, authority):
+    """Not the start, not other callers, not a reload that names another provider, not the end."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = CONFIG.format(keys=provider.url, jwt=f'keys_ca = "{authority.certificate}"\n')
+        hanging = config.replace(provider.url, f"https://127.0.0.1:{silent.getsockname()[1]}/keys")
+        with Node(berth, tmp_path, config=hanging) as node:
+            connection, _ = silent.accept()
+            with connection:
+                assert answer(node, keys[0].token(**ISSUED))[0] == "UNAVAILABLE"
+                provider.body = key_set(*keys)
+                (tmp_path / "berth.toml").write_text(config)
+                reload(node)
+                wait_until(lambda: is_good(node, keys[0]), "the keys of the other provider")
+                (tmp_path / "berth.toml").write_text(hanging)
+                reload(node)
+                with silent.accept()[0]:
+                    assert node.stop() == 0
