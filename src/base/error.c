@@ -2,16 +2,27 @@
 /* An error is a status and a sentence in one allocation; the one for "no memory" needs none. */
 #include "base/error.h"
 
+#include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 struct berth_error {
     berth_status status;
+    bool is_static; /* by a mark and not by its address: each library of ours has its own */
     char message[];
 };
 
-static const berth_error no_memory = {.status = BERTH_NO_MEMORY};
+static const struct {
+    berth_status status;
+    bool is_static;
+    char message[sizeof("out of memory")];
+} no_memory = {.status = BERTH_NO_MEMORY, .is_static = true, .message = "out of memory"};
+
+static_assert(offsetof(struct berth_error, message) == sizeof(berth_status) + sizeof(bool),
+              "the message of no_memory is where that of an error is");
 
 static const char *const status_names[] = {
     [BERTH_OK] = "ok",
@@ -41,14 +52,12 @@ berth_status berth_error_status(const berth_error *error)
 
 const char *berth_error_message(const berth_error *error)
 {
-    if (!error)
-        return "";
-    return error == &no_memory ? "out of memory" : error->message;
+    return error ? error->message : "";
 }
 
 void berth_error_free(berth_error *error)
 {
-    if (error != &no_memory)
+    if (error && !error->is_static)
         free(error);
 }
 

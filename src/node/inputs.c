@@ -35,17 +35,12 @@ static bool name_is_good(const char *name)
 
 static int append_member(struct text *object, const struct visit_input *input, struct refusal *refusal)
 {
-    cleanup_free char *message = NULL;
-    cleanup_json json_t *value = NULL;
-    int r = json_read(input->json, input->json_bytes, &value, &message);
-    if (r == -EINVAL) {
+    if (!json_is_valid(input->json, input->json_bytes)) {
         cleanup_text struct text name = {0};
         text_append_escaped(&name, input->name, strlen(input->name), 40);
-        return refuse(refusal, GRPC_INVALID_ARGUMENT, "input", "the input %s is no JSON: %s",
-                      name.data ? name.data : "", message ? message : "");
+        return refuse(refusal, GRPC_INVALID_ARGUMENT, "input", "the input %s is no JSON",
+                      name.data ? name.data : "");
     }
-    if (r < 0)
-        return r;
     cleanup_json json_t *key = json_string(input->name);
     cleanup_free char *quoted = key ? json_dumps(key, JSON_ENCODE_ANY) : NULL;
     if (!quoted)
