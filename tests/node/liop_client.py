@@ -159,7 +159,7 @@ class Client:
     def execute(self, module, arguments=(), capability="", send_module=True, **fields):
         """(output, events, end) of a whole run."""
         session = self.negotiate(capability, sealed=True)
-        output, events, end = b"", [], None
+        output, events, end = bytearray(), [], None
         for message in self.run(session, self.request(session, module, arguments, send_module, **fields)):
             assert end is None, "something came after the end"
             kind = message.WhichOneof("kind")
@@ -169,7 +169,7 @@ class Client:
                 events.append(message.event)
             elif kind == "end":
                 end = message.end
-        return output, events, end
+        return bytes(output), events, end
 
 
 def check_receipt_v1(answer, payload, secret):
