@@ -39,6 +39,9 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (30)
 bench: all bench-peers ## measure against public alternatives in the same run; BENCH_SCALE=0.1 is quick
 	$(PYTHON) bench/run $(BUILD)
 
+soak: all ## visits of all kinds for SOAK_SECONDS (600); fails if memory, descriptors or processes grow
+	$(PYTHON) bench/soak $(BUILD)
+
 bench-peers: ## build the peer that `make bench` compares with, once, about 10 minutes: the wasmtime CLI
 	@test -x $(BUILD)/bench/wasmtime/bin/wasmtime || { echo "building wasmtime-cli $(PEER_VERSION), once"; \
 	cargo install wasmtime-cli --version $(PEER_VERSION) --locked --quiet --root $(BUILD)/bench/wasmtime; } || \
@@ -70,4 +73,4 @@ distclean: ## remove all of build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: all configured demo test sanitize fuzz bench bench-peers lint wasi-suite interop install clean distclean help
+.PHONY: all configured demo test sanitize fuzz bench soak bench-peers lint wasi-suite interop install clean distclean help
