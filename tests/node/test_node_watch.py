@@ -121,6 +121,16 @@ def test_a_run_outlives_the_front(serving, pusher):
         stop(client, run_id)
 
 
+def test_a_run_that_outlives_the_front_goes_on_writing(serving, guest):
+    with serving.client() as client:
+        run_id = detach(client, guest("floods_stdout").read_bytes(), [], contract='{"limits": {"output_mb": 500}}')
+    (front,) = serving.children()["node-front"]
+    os.kill(front, signal.SIGKILL)
+    wait_until(lambda: serving.children().get("node-front", [front]) != [front], "another front")
+    with serving.client() as client:
+        assert list(watch(client, run_id, wait_for_ready=True))[-1].end.state == "limit"
+
+
 def test_a_run_outlives_the_node_if_it_says_so(berth, tmp_path, pusher):
     config = (f'[[mount]]\nname = "logs"\nhost = "{tmp_path}"\nguest = "/logs"\n'
               '[[principal]]\nname = "alice"\ntoken_sha256 = "'
