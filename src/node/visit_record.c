@@ -71,8 +71,10 @@ void visit_record_end(struct visit *visit)
                           (json_int_t)visit->outcome.exit_code, "output_bytes",
                           (json_int_t)visit->streams[0].bytes, "cpu_ns", (json_int_t)visit->usage.cpu_ns,
                           "denials", (json_int_t)visit->usage.denials, "lost", visit->lost));
+    /* A caller who is there gets the receipt now; ten kilobytes a run need not be kept for that. */
+    const char *kept = visit->detached || !visit->listener ? visit->receipt : NULL;
     int r = run_store_end(ledger_store(front->ledger), visit->run_id, visit->lost ? "lost" : state,
-                          visit->outcome.cause, visit->outcome.exit_code, visit->ended_ns, visit->receipt);
+                          visit->outcome.cause, visit->outcome.exit_code, visit->ended_ns, kept);
     if (r < 0)
         log_event(front->log, LOG_LEVEL_ERROR, "store_failed", log_text("run", visit->run_id),
                   log_text("error", strerror(-r)));
