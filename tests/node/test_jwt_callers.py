@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Callers with a JWT of an identity provider: which tokens are good, and where a node gets the keys from."""
 
+import json
 import os
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -231,6 +233,21 @@ def test_keys_come_from_a_url(serve, provider, keys):
     node = serve()
     wait_until(lambda: is_good(node, keys[0]), "the keys")
     assert is_good(node, keys[1])
+
+
+def test_each_new_set_is_in_the_audit_log_once(serve, provider, keys, berth):
+    provider.body = key_set(keys[0])
+    node = serve()
+    wait_until(lambda: is_good(node, keys[0]), "the first set")
+    reload(node)
+    wait_until(lambda: provider.asked == 2, "the same set")
+    provider.body = key_set(*keys)
+    reload(node)
+    wait_until(lambda: is_good(node, keys[1]), "the last set")
+    assert node.stop() == 0
+    listed = subprocess.run([berth, "audit", "export", "--event", "jwt_keys_loaded", node.state / "audit.db"], check=True,
+                            capture_output=True, text=True).stdout.splitlines()
+    assert [json.loads(line)["details"]["url"] for line in listed] == [provider.url] * 2
 
 
 def test_until_the_keys_are_there_callers_are_told_to_come_back(serve, provider, keys):
