@@ -254,7 +254,10 @@ int channel_send(int socket, const void *fixed, size_t fixed_bytes, const struct
     do
         sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : 0;
+    if (sent >= 0)
+        return 0;
+    /* It passes, and what was not sent must not be taken for sent. */
+    return errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM ? -EAGAIN : -errno;
 }
 
 static void take_descriptors(struct msghdr *message, int *ret_descriptors)
@@ -296,7 +299,8 @@ int channel_receive(int socket, void *packet, size_t *ret_size_bytes, int *ret_d
         return -errno;
     if (ret_descriptors)
         take_descriptors(&message, ret_descriptors);
-    if (message.msg_flags & MSG_TRUNC)
+    /* Where none is taken, the kernel has closed them; they weighed on all senders of this user meanwhile. */
+    if (message.msg_flags & MSG_TRUNC || (!ret_descriptors && message.msg_flags & MSG_CTRUNC))
         return -EBADMSG;
     *ret_size_bytes = (size_t)received;
     return 0;

@@ -2,8 +2,9 @@
 /*
  * What the front and a worker say to each other: one message is one packet of a SOCK_SEQPACKET socket, a
  * fixed structure in the machine's own byte order (both ends are the same program) with bytes behind it.
- * Descriptors travel beside a packet (SCM_RIGHTS), from the front to the worker only; what a worker sends
- * along is discarded by the kernel.
+ * Descriptors travel beside a packet (SCM_RIGHTS), from the front to the worker only; a worker that sends
+ * some is ended. What is under way counts against a limit that all processes of a user share (unix(7),
+ * ETOOMANYREFS).
  *
  *    front                                              worker
  *                                        <-  HELLO, then ALIVE for each detached run that it still has
@@ -183,14 +184,14 @@ struct channel_ending {
 };
 void channel_ending(const struct channel_message *ended, struct channel_ending *ret);
 
-/* Sends a fixed part and the pieces behind it without blocking. 0; -EAGAIN: the socket is full; another
- * negative errno: the other side is gone. */
+/* Sends a fixed part and the pieces behind it without blocking. 0; -EAGAIN: the socket is full, or the kernel
+ * has no room just now; another negative errno: the other side is gone. */
 int channel_send(int socket, const void *fixed, size_t fixed_bytes, const struct iovec *pieces, int n_pieces,
                  const int *descriptors, size_t n_descriptors);
 
 /* Receives one packet without blocking into CHANNEL_PACKET_BYTES. 0; 1: the other side is gone; -EAGAIN;
- * -EBADMSG: too long. descriptors NULL: none is taken. Otherwise CHANNEL_DESCRIPTORS_MAX of them, unused ones
- * -1, which the caller closes. */
+ * -EBADMSG: too long, or with descriptors while `ret_descriptors` is NULL. Otherwise CHANNEL_DESCRIPTORS_MAX
+ * of them, unused ones -1, which the caller closes. */
 int channel_receive(int socket, void *packet, size_t *ret_size_bytes, int *ret_descriptors);
 
 /* A printable copy of a sentence, cut to what a message may hold. Returns its size, NUL included. */

@@ -103,6 +103,18 @@ static void on_broke(void *owner, size_t worker, const char *fault)
     snprintf(front->fault, sizeof(front->fault), "%s", fault);
 }
 
+/* ---- The worker's ear ------------------------------------------------------------------------------- */
+
+static int take(struct front *front, size_t *ret_size)
+{
+    int descriptors[CHANNEL_DESCRIPTORS_MAX];
+    int r = channel_receive(front->worker, packet, ret_size, descriptors);
+    for (int i = 0; i < CHANNEL_DESCRIPTORS_MAX; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    return r;
+}
+
 /* ---- The worker's mouth ----------------------------------------------------------------------------- */
 
 static void say(struct front *front, const void *fixed, size_t fixed_bytes, const void *bytes, size_t size)
@@ -159,7 +171,7 @@ static struct channel_message hear(struct front *front, uint32_t kind)
         struct channel_message message;
         const char *fault;
         size_t size;
-        assert_int_equal(channel_receive(front->worker, packet, &size, NULL), 0);
+        assert_int_equal(take(front, &size), 0);
         assert_int_equal(channel_decode(CHANNEL_FROM_FRONT, packet, size, &message, &fault), 0);
         if (message.of.header.kind == kind)
             return message;
@@ -418,7 +430,22 @@ static void a_packet_beyond_all_bounds(void **state)
     start(&front, &heard, 100);
     assert_int_equal(send(front.worker, garbage, sizeof(garbage), 0), sizeof(garbage));
     uv_run(&front.loop, UV_RUN_NOWAIT);
-    expect_broken(&front, &heard, "a packet that is too long");
+    expect_broken(&front, &heard, "a packet that is too long, or with descriptors");
+}
+
+/* They would fill what the front itself may have under way to other workers. */
+static void descriptors_beside_a_good_packet(void **state)
+{
+    const struct channel_plain event = {.header = {CHANNEL_EVENT, 0}};
+    struct front front;
+    struct heard heard;
+    (void)state;
+    open_front(&front);
+    start(&front, &heard, 100);
+    assert_int_equal(channel_send(front.worker, &event, sizeof(event), NULL, 0, &front.worker, 1), 0);
+    uv_run(&front.loop, UV_RUN_NOWAIT);
+    assert_int_equal(heard.n_events, 0);
+    expect_broken(&front, &heard, "a packet that is too long, or with descriptors");
 }
 
 static void silence_and_a_closed_door(void **state)
@@ -474,7 +501,7 @@ static void one_that_never_reads(void **state)
         struct channel_message message;
         const char *fault;
         size_t size;
-        r = channel_receive(front.worker, packet, &size, NULL);
+        r = take(&front, &size);
         if (r == -EAGAIN) {
             uv_run(&front.loop, UV_RUN_ONCE);
             continue;
@@ -508,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_run_is_adopted_once),
         cmocka_unit_test(garbage_of_every_length),
         cmocka_unit_test(a_packet_beyond_all_bounds),
+        cmocka_unit_test(descriptors_beside_a_good_packet),
         cmocka_unit_test(silence_and_a_closed_door),
         cmocka_unit_test(one_that_never_reads),
     };

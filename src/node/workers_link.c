@@ -159,7 +159,7 @@ static void receive(struct worker_link *link)
         if (r == 0)
             r = link_take(link, workers->packet, size, &fault);
         else if (r == -EBADMSG)
-            fault = "a packet that is too long";
+            fault = "a packet that is too long, or with descriptors";
         if (r != 0)
             link_lose(link, fault);
     }
