@@ -110,7 +110,7 @@ void child_retire(struct child *child, uint64_t now_ns)
     child->pause_ms = child->pause_ms < PAUSE_LAST_MS / 2 ? child->pause_ms * 2 : PAUSE_LAST_MS;
     child->control = close_keeping_errno(child->control);
     child->pid = 0;
-    child->fresh = child->ready = false;
+    child->fresh = child->ready = child->failed = false;
 }
 
 void child_name(const struct child *child, char ret[static CHILD_NAME_BYTES])

@@ -18,6 +18,7 @@ struct child {
     int control;          /* our end; -1: none */
     bool fresh;           /* it has not had its CONTROL_GO */
     bool ready;           /* it has said so */
+    bool failed;          /* it has said why it cannot go on */
     uint64_t started_ns;  /* CLOCK_MONOTONIC */
     uint64_t start_at_ns; /* while none stands; UINT64_MAX: never again */
     uint32_t pause_ms;

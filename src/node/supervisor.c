@@ -168,11 +168,12 @@ static void child_is_ready(struct supervisor *supervisor, struct child *child,
     }
 }
 
-static void child_has_failed(struct supervisor *supervisor, const struct child *child,
+static void child_has_failed(struct supervisor *supervisor, struct child *child,
                              const struct control_message *message)
 {
     char name[CHILD_NAME_BYTES];
     bool known = message->index == NODE_USAGE || message->index == NODE_REFUSED;
+    child->failed = true;
     child_name(child, name);
     if (supervisor->phase == STARTING)
         fail_start(supervisor, message->text, known ? (int)message->index : NODE_FAILURE);
@@ -194,7 +195,7 @@ static bool take_message(struct supervisor *supervisor, struct child *child,
     bool is_front = child == &supervisor->children.all[CHILD_FRONT];
     if (message->kind == CONTROL_READY && !child->ready)
         child_is_ready(supervisor, child, message);
-    else if (message->kind == CONTROL_FAILED)
+    else if (message->kind == CONTROL_FAILED && !child->failed)
         child_has_failed(supervisor, child, message);
     else if (!is_front)
         return false;

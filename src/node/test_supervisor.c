@@ -118,6 +118,11 @@ int worker_main(unsigned number)
         control_send(CONTROL_FD, CONTROL_END_WORKER, 1, NULL, -1);
     else if (number == 0 && strcmp(scenario, "worker sends garbage") == 0)
         (void)!send(CONTROL_FD, "x", 1, 0);
+    else if (number == 0 && strcmp(scenario, "worker complains") == 0) {
+        while (control_send(CONTROL_FD, CONTROL_FAILED, 1, "it is a trifle", -1) == 0)
+            continue;
+        pause(); /* until it is ended */
+    }
     return serve("", -1);
 }
 
@@ -315,6 +320,24 @@ static void a_worker_that_oversteps_is_replaced(void **state)
     }
 }
 
+/* Or it would fill the log. */
+static void a_worker_may_complain_once(void **state)
+{
+    (void)state;
+    struct node node;
+    start(&node, "worker complains", false);
+    expect_ready(&node);
+    expect_said(&node, "worker 0 was ended by signal 9");
+    assert_int_equal(end(&node, SIGTERM), NODE_ENDED);
+    const char *first = strstr(node.said.data, "it is a trifle");
+    const char *ended = strstr(node.said.data, "worker 0 was ended by signal 9");
+    assert_non_null(first);
+    assert_true(first < ended);
+    const char *second = strstr(first + 1, "it is a trifle");
+    assert_true(!second || second > ended);
+    text_done(&node.said);
+}
+
 static void the_front_may_have_a_worker_ended(void **state)
 {
     (void)state;
@@ -353,6 +376,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(missing_isolation_is_said_once_and_made_safe),
         cmocka_unit_test(missing_isolation_ends_a_start_that_requires_it),
         cmocka_unit_test(a_worker_that_oversteps_is_replaced),
+        cmocka_unit_test(a_worker_may_complain_once),
         cmocka_unit_test(the_front_may_have_a_worker_ended),
         cmocka_unit_test(a_reload_that_the_front_refuses_is_none),
     };
