@@ -42,6 +42,7 @@ enum {
     CHANNEL_CONTRACTS = 1024,
     CHANNEL_RUNS_MAX = 65536,
     CHANNEL_NAME_BYTES = 256,             /* of a module, NUL included */
+    CHANNEL_DENIALS_MAX = 64,             /* told of one run; an honest worker tells fewer */
     CHANNEL_SENTENCE_BYTES = 4096,        /* of a cause, a remedy or a denial, NUL included */
     CHANNEL_STRINGS_BYTES_MAX = 16 << 20, /* arguments and environment of a run */
     CHANNEL_STRINGS_MAX = 65536,

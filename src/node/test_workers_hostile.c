@@ -309,6 +309,22 @@ static void output_beyond_its_credit_in_the_ending(void **state)
     expect_broken(&front, &heard, "more output than it had credit for");
 }
 
+static void more_denials_than_are_told(void **state)
+{
+    struct front front;
+    struct heard heard;
+    (void)state;
+    open_front(&front);
+    start(&front, &heard, 100);
+    uint32_t run = hear(&front, CHANNEL_START).of.header.run;
+    for (size_t i = 0; i <= CHANNEL_DENIALS_MAX; i++) {
+        assert_int_equal(front.n_broke, 0);
+        say_plain(&front, CHANNEL_DENIAL, run, "no", 3);
+    }
+    assert_int_equal(heard.n_denials, CHANNEL_DENIALS_MAX);
+    expect_broken(&front, &heard, "more denials than are told of a run");
+}
+
 static void runs_that_it_does_not_have(void **state)
 {
     static const uint32_t numbers[] = {1, 63, 64, CHANNEL_RUNS_MAX, UINT32_MAX};
@@ -526,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_well_behaved_one_is_heard),
         cmocka_unit_test(output_beyond_its_credit),
         cmocka_unit_test(output_beyond_its_credit_in_the_ending),
+        cmocka_unit_test(more_denials_than_are_told),
         cmocka_unit_test(runs_that_it_does_not_have),
         cmocka_unit_test(a_run_that_ends_twice),
         cmocka_unit_test(words_before_hello),

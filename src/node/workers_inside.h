@@ -35,6 +35,7 @@ struct worker_run {
     bool cancelled, cancel_due;
     uint64_t credit_bytes[2];     /* what the worker may still send */
     uint64_t credit_due_bytes[2]; /* the part of it that the worker does not know of */
+    uint32_t n_denials;
     char run_id[RUN_ID_CHARACTERS];
     bool adopted;
     const struct worker_run_events *events_to;

@@ -128,6 +128,9 @@ static const char *take_of_run(struct worker_link *link, const struct channel_me
         run->events_to->event(run->payload, (const char *)message->bytes, message->size_bytes);
         return NULL;
     case CHANNEL_DENIAL:
+        /* Each is a line in the audit log. */
+        if (run->n_denials++ >= CHANNEL_DENIALS_MAX)
+            return "more denials than are told of a run";
         run->events_to->denial(run->payload, (const char *)message->bytes);
         return NULL;
     case CHANNEL_ENDED:
