@@ -4,6 +4,10 @@
  * process that can open nothing but what its mounts hold, reach no one but the front and the supervisor, and
  * start nothing. The contract does not depend on any of it; these are the walls behind the wall.
  *
+ * What is left to it: Landlock covers neither stat, readlink and the times of files nor inotify (its
+ * documentation, "Current limitations"), and the filter cannot see an absolute path behind a pointer. The
+ * inputs of all runs are below one directory. stderr is the node's own.
+ *
  * Each layer is on its own: what a kernel lacks is reported, not papered over, and `node.require_isolation`
  * decides. Order matters: isolation_begin() while there is one thread, so that all that come later inherit
  * it; isolation_finish() when engine and threads stand, for it ends the making of threads.
