@@ -65,9 +65,12 @@ static void on_idle(uv_idle_t *handle)
     (void)handle;
 }
 
+/* A failure belongs to those who wait; they hear of it at the end of the turn. */
 static void on_timer(uv_timer_t *handle)
 {
-    commit(handle->data);
+    struct ledger *ledger = handle->data;
+    if (!ledger->waiting)
+        commit(ledger);
 }
 
 int ledger_new(uv_loop_t *loop, struct audit_log *audit, struct run_store *store, struct log *log,

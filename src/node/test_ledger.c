@@ -161,6 +161,37 @@ static void a_note_that_is_lost_makes_its_waiters_fail_and_no_later_ones(void **
     close_fixture(&f);
 }
 
+struct late_waiter {
+    uv_timer_t timer;
+    struct fixture *fixture;
+    struct waiter waiter;
+};
+
+static void lose_a_note_and_wait(uv_timer_t *timer)
+{
+    struct late_waiter *late = timer->data;
+    ledger_note(late->fixture->ledger, "one", NULL, NULL, json_real(0));
+    wait_for(late->fixture, &late->waiter);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static void the_timer_of_the_unhurried_takes_no_failure_from_who_waits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct late_waiter late = {.fixture = &f};
+    open_fixture(&f);
+    uv_timer_init(&f.loop, &late.timer);
+    late.timer.data = &late;
+    uv_timer_start(&late.timer, lose_a_note_and_wait, 1, 0);
+    ledger_note(f.ledger, "zero", NULL, NULL, NULL);
+    uv_sleep(100); /* both timers are due in one turn, the ledger's second */
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    assert_int_equal(late.waiter.told, 1);
+    assert_true(late.waiter.result < 0);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +199,7 @@ int main(void)
         cmocka_unit_test(who_has_left_is_not_told),
         cmocka_unit_test(what_nobody_waits_for_is_written_soon),
         cmocka_unit_test(a_note_that_is_lost_makes_its_waiters_fail_and_no_later_ones),
+        cmocka_unit_test(the_timer_of_the_unhurried_takes_no_failure_from_who_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
