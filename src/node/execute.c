@@ -14,6 +14,7 @@
 enum {
     HEADROOM_BYTES = 16, /* for the field key and length of LogicResponse.sealed */
     SEALED_FIELD_KEY = 16 << 3 | 2,
+    EVENTS_QUEUED_MAX_BYTES = 2 << 20,
 };
 
 /* ---- Answering
@@ -123,6 +124,9 @@ static void on_event(void *payload, uint64_t sequence, int64_t time_ns, const ch
     Berth__V1__Event event = BERTH__V1__EVENT__INIT;
     Berth__V1__RunMessage message = BERTH__V1__RUN_MESSAGE__INIT;
     if (!execution->events)
+        return;
+    /* No credit holds events back: those that a slow reader has no room for are a gap in the numbers. */
+    if (execution->call && grpc_call_queued_bytes(execution->call) >= EVENTS_QUEUED_MAX_BYTES)
         return;
     cleanup_free char *copy = strndup(text, size_bytes);
     event.sequence = sequence;
@@ -331,9 +335,13 @@ static void on_start(struct grpc_call *call)
 {
     struct front *front = grpc_call_owner(call);
     const char *session = grpc_call_header(call, "berth-session");
+    struct principal *principal = NULL;
     struct execution *execution;
-    if (!caller_shows_credentials(call) && !access_admits_anyone(front->access) &&
-        !(session && session_lives(front->sessions, session, clock_monotonic_ns()))) {
+    if (caller_shows_credentials(call)) {
+        if (caller_authenticate(call, NULL, NULL, &principal) != 0)
+            return;
+    } else if (!access_admits_anyone(front->access) &&
+               !(session && session_lives(front->sessions, session, clock_monotonic_ns()))) {
         grpc_call_finish(
             call, GRPC_UNAUTHENTICATED,
             "credentials are missing: a bearer token, a client certificate, or the session in berth-session");
@@ -346,6 +354,7 @@ static void on_start(struct grpc_call *call)
     }
     execution->call = call;
     execution->front = front;
+    execution->caller = principal;
     grpc_call_set_data(call, execution);
 }
 
@@ -353,10 +362,7 @@ static void on_start(struct grpc_call *call)
 static int take_session(struct execution *execution, const Liop__V1__LogicRequest *logic)
 {
     struct front *front = execution->front;
-    struct principal *principal = NULL;
-    if (caller_shows_credentials(execution->call) &&
-        caller_authenticate(execution->call, NULL, NULL, &principal) != 0)
-        return 1;
+    const struct principal *principal = execution->caller;
     execution->session = session_take(front->sessions, logic->session_token, clock_monotonic_ns());
     if (execution->session && (!principal || principal == execution->session->principal))
         return 0;

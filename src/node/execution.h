@@ -13,8 +13,9 @@
 struct execution {
     struct grpc_call *call; /* NULL: the caller has gone */
     struct front *front;
-    struct visit *visit;     /* NULL before it started and after its end */
-    struct session *session; /* used up; owned */
+    struct principal *caller; /* whom the credentials of the call show; NULL: it has none */
+    struct visit *visit;      /* NULL before it started and after its end */
+    struct session *session;  /* used up; owned */
     uint8_t secret[KEM_SECRET_BYTES];
     /* Sealed: */
     struct seal *seal; /* to the caller */

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import threading
 
 import grpc
 import pytest
@@ -129,6 +130,17 @@ def test_a_run_needs_the_session_that_was_proved(client, key, guest):
     assert status_of(lambda: list(client.execute_logic(request))) == grpc.StatusCode.UNAUTHENTICATED
     other = [("berth-session", "0" * 32)]
     assert status_of(lambda: list(client.execute_logic(request, more=other))) == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_wrong_token_is_refused_before_the_body(client):
+    """Or anyone could fill the memory that requests share."""
+    never = threading.Event()
+    call = client.channel.stream_stream("/liop.v1.LogicMesh/ExecuteLogic")
+    answers = call(iter(never.wait, True), metadata=[("authorization", "Bearer wrong")], timeout=PATIENCE_S)
+    try:
+        assert status_of(lambda: list(answers)) == grpc.StatusCode.UNAUTHENTICATED
+    finally:
+        never.set()
 
 
 # ---- berth send --identity -------------------------------------------------------------------------------------------
