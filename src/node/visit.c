@@ -129,7 +129,8 @@ static void refuse(struct visit *visit, enum grpc_status status, const char *rea
 static void conclude(struct visit *visit)
 {
     visit->run = NULL;
-    if (visit->suspended) { /* the next node starts it again */
+    /* The next node starts it again, unless it came to an end of its own meanwhile. */
+    if (visit->suspended && (visit->lost || visit->outcome.kind == BERTH_OUTCOME_CANCELLED)) {
         run_store_set_state(ledger_store(visit->front->ledger), visit->run_id, "queued");
         visit_free(visit);
         return;
@@ -570,7 +571,8 @@ void visit_cancel(struct visit *visit, const char *reason)
 
 void visit_suspend(struct visit *visit)
 {
-    visit->suspended = visit->survive_restart && visit->inserted;
+    /* A caller who has not heard of it yet hears that it was cancelled, and may send it again. */
+    visit->suspended = visit->survive_restart && visit->inserted && !visit->listener;
     visit_cancel(visit, "drain");
 }
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detached runs: their events are numbered and kept, whoever follows loses none, and they outlive what they may outlive."""
 
-import signal
+import json
 import os
+import signal
 import threading
 
 import grpc
@@ -167,3 +168,40 @@ def test_detached_runs_are_the_capabilitys_to_give(berth, tmp_path, pusher):
         with pytest.raises(grpc.RpcError) as caught:
             detach(client, pusher, ["1"])
         assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_events_that_a_slow_reader_has_no_room_for_are_a_gap_in_the_numbers(serving, guest):
+    count = 500
+    with serving.client() as client:
+        session = client.negotiate(sealed=True)
+        request = client.request(session, guest("pushes_large_events").read_bytes(), [str(count)], events=True)
+        messages = client.run(session, request)
+        run_id = next(messages).started.run_id
+        wait_until(lambda: show(client, run_id).ended_ns, "the run ends")
+        *events, end = messages
+        numbers = [message.event.sequence for message in events]
+        assert numbers == sorted(set(numbers)) and 0 < len(numbers) < count
+        assert end.end.outcome == "exited" and json.loads(end.end.receipt)["receipt"]["events"]["count"] == count
+
+
+def test_a_drain_ends_a_run_that_would_survive_but_has_not_started(serving, pusher):
+    """Its caller, who does not know of it yet, hears of it; otherwise the drain would wait for that call."""
+    (compiler,) = serving.children()["node-compiler"]
+    with serving.client() as client:
+        session = client.negotiate(sealed=True)
+        request = client.request(session, pusher, ["1"], detach=True, survive_restart=True)
+        messages = client.run(session, request)
+        heard = []
+        reader = threading.Thread(target=lambda: heard.extend(messages))
+        listed = lambda: client.unary("/berth.v1.Node/ListRuns", protocol.ListRunsRequest(), protocol.ListRunsResponse).runs
+        os.kill(compiler, signal.SIGSTOP)
+        try:
+            reader.start()
+            wait_until(lambda: [run.state for run in listed()] == ["queued"], "the run waits for the compiler")
+            serving.process.send_signal(signal.SIGTERM)
+            reader.join(30)
+        finally:
+            os.kill(compiler, signal.SIGCONT)
+        assert [message.WhichOneof("kind") for message in heard] == ["end"]
+        assert heard[0].end.outcome == "cancelled"
+    assert serving.stop() == 0
