@@ -607,7 +607,8 @@ static bool restore(void *payload, const struct run_record *record)
     visit->name = strdup(record->name);
     visit->started_ns = record->started_ns;
     visit->survive_restart = record->survive_restart;
-    if (record->ended_ns != 0 || hex_read(record->module_sha256, visit->module_sha256, HASH_BYTES) < 0)
+    if (record->ended_ns != 0 || !record->detached ||
+        hex_read(record->module_sha256, visit->module_sha256, HASH_BYTES) < 0)
         visit->principal = NULL;
     return false;
 }
@@ -616,6 +617,9 @@ bool visit_adopt(void *owner, const char *run_id, struct worker_run *run,
                  const struct worker_run_events **ret_events, void **ret_payload)
 {
     struct front *front = owner;
+    /* A worker that a guest has taken over may wait with its greeting and name a run of another one. */
+    if (visit_find(front, run_id))
+        return false;
     cleanup(visit_free_cleanup) struct visit *visit = calloc(1, sizeof(*visit));
     if (!visit)
         return false;
