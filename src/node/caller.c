@@ -78,8 +78,8 @@ int caller_authenticate(struct grpc_call *call, const Liop__V1__IdentityProof *p
         return 1;
     }
     front->metrics.handshakes_refused++;
-    ledger_note(front->ledger, "session_refused", NULL, NULL,
-                json_pack("{s:s, s:s}", "address", credentials.address, "reason", refusal.reason));
+    ledger_note_refused(front->ledger, NULL,
+                        json_pack("{s:s, s:s}", "address", credentials.address, "reason", refusal.reason));
     caller_refuse(call, &refusal);
     return 1;
 }

@@ -366,8 +366,8 @@ static int take_session(struct execution *execution, const Liop__V1__LogicReques
     execution->session = session_take(front->sessions, logic->session_token, clock_monotonic_ns());
     if (execution->session && (!principal || principal == execution->session->principal))
         return 0;
-    ledger_note(
-        front->ledger, "session_refused", principal ? principal_name(principal) : NULL, NULL,
+    ledger_note_refused(
+        front->ledger, principal ? principal_name(principal) : NULL,
         json_pack("{s:s, s:s}", "address", grpc_call_address(execution->call), "reason", "unknown session"));
     execution_finish(execution, GRPC_UNAUTHENTICATED,
                      "the session is unknown, used or expired; negotiate a new one");

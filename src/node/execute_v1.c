@@ -100,10 +100,17 @@ static void on_started(void *payload, bool compiled)
     (void)compiled;
 }
 
-static bool too_large(struct execution *execution, size_t more_bytes)
+static const char output_too_large[] =
+    "the output is larger than one message may be (limits.sealed_result_mb)";
+
+static size_t largest_answer(const struct execution *execution)
 {
-    size_t maximum = ((size_t)execution->front->settings->limits_sealed_result_mb << 20) - ANSWER_SPARE_BYTES;
-    return execution->output.length + execution->pushed.length + more_bytes > maximum;
+    return ((size_t)execution->front->settings->limits_sealed_result_mb << 20) - ANSWER_SPARE_BYTES;
+}
+
+static bool too_large(const struct execution *execution, size_t more_bytes)
+{
+    return execution->output.length + execution->pushed.length + more_bytes > largest_answer(execution);
 }
 
 static void on_output(void *payload, int stream, const uint8_t *bytes, size_t size_bytes)
@@ -150,7 +157,7 @@ static void on_ended(void *payload, const struct visit_end *end)
     cleanup_text struct text evidence = {0};
     execution->visit = NULL;
     if (execution->too_large) {
-        answer_error(execution, "the output is larger than one message may be (limits.sealed_result_mb)");
+        answer_error(execution, output_too_large);
         return;
     }
     if (end->lost) {
@@ -165,6 +172,10 @@ static void on_ended(void *payload, const struct visit_end *end)
                     execution->output.length);
     append_repaired(&evidence, execution->pushed.data ? execution->pushed.data : "",
                     execution->pushed.length);
+    if (evidence.length > largest_answer(execution)) { /* what was repaired grew */
+        answer_error(execution, output_too_large);
+        return;
+    }
     if (evidence.length == 0)
         text_append(&evidence, "WASM_EXECUTION_SUCCESS");
     if (evidence.failed || execution->output.failed || execution->pushed.failed ||

@@ -28,7 +28,7 @@
 #include "node/visit_record.h"
 
 enum {
-    NONCES_MAX = 4096,
+    NONCES_MAX = 65536, /* Describe is for strangers; a burst of them must not push out whose turn it is */
     METHODS_MAX = 32,
     HOUSEKEEPING_MS = 1000,
     REVIVE_AFTER_MS = 1000,

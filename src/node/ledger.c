@@ -2,9 +2,13 @@
 /* See ledger.h. */
 #include "node/ledger.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-enum { UNHURRIED_MS = 50 };
+#include "base/clock.h"
+#include "node/token_bucket.h"
+
+enum { UNHURRIED_MS = 50, REFUSALS_PER_MINUTE = 600 };
 
 struct ledger {
     struct audit_log *audit;
@@ -12,6 +16,9 @@ struct ledger {
     struct log *log;
     struct ledger_wait *waiting;
     uint64_t entries, failures;
+    uint64_t lost; /* entries of commits that failed, not yet told of in the log itself */
+    struct token_bucket refusals;
+    uint64_t refusals_left_out;
     int failed; /* a note that was lost: the errno */
     bool holds;
     uv_check_t turn_end;
@@ -20,19 +27,34 @@ struct ledger {
     int open_handles;
 };
 
+/* A disk that was full leaves a hole that the chain alone does not show. */
+static void note_gap(struct ledger *ledger)
+{
+    char details[64];
+    snprintf(details, sizeof(details), "{\"entries\":%" PRIu64 "}", ledger->lost);
+    int r = audit_append(ledger->audit, "audit_gap", "", "", details);
+    if (r < 0)
+        ledger->failed = r;
+}
+
 static int commit(struct ledger *ledger)
 {
     int r = ledger->failed;
     ledger->failed = 0;
+    if (ledger->lost > 0)
+        note_gap(ledger);
     size_t entries = audit_pending(ledger->audit);
     int committed = audit_commit(ledger->audit);
     int stored = run_store_commit(ledger->store);
     if (r == 0)
         r = committed != 0 ? committed : stored;
-    if (r == 0)
+    if (committed == 0) {
         ledger->entries += entries;
-    else
-        ledger->failures++;
+        ledger->lost = 0;
+    } else {
+        ledger->lost += entries - (ledger->lost > 0); /* the note of the gap is not one of them */
+    }
+    ledger->failures += r != 0;
     if (ledger->holds != (r == 0))
         log_event(ledger->log, r ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, r ? "audit_failed" : "audit_holds_again",
                   log_text("error", r ? strerror(-r) : ""));
@@ -134,6 +156,19 @@ void ledger_note(struct ledger *ledger, const char *event, const char *subject, 
         ledger->failed = r;
     if (!ledger->waiting && !uv_is_active((uv_handle_t *)&ledger->unhurried))
         uv_timer_start(&ledger->unhurried, on_timer, UNHURRIED_MS, 0);
+}
+
+void ledger_note_refused(struct ledger *ledger, const char *subject, json_t *details)
+{
+    if (!token_bucket_take(&ledger->refusals, REFUSALS_PER_MINUTE, clock_monotonic_ns())) {
+        ledger->refusals_left_out++;
+        json_decref(details);
+        return;
+    }
+    if (ledger->refusals_left_out > 0)
+        json_object_set_new(details, "left_out", json_integer((json_int_t)ledger->refusals_left_out));
+    ledger->refusals_left_out = 0;
+    ledger_note(ledger, "session_refused", subject, NULL, details);
 }
 
 void ledger_await(struct ledger *ledger, struct ledger_wait *wait)

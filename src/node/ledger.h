@@ -41,6 +41,10 @@ struct run_store *ledger_store(struct ledger *ledger);
 void ledger_note(struct ledger *ledger, const char *event, const char *subject, const char *run,
                  json_t *details);
 
+/* A session_refused entry, of which strangers can cause as many as they like: six hundred at once, then ten a
+ * second; the next entry that is written says how many were left out ("left_out"). details are taken over. */
+void ledger_note_refused(struct ledger *ledger, const char *subject, json_t *details);
+
 /* Calls `done` after the next commit, never at once. */
 void ledger_await(struct ledger *ledger, struct ledger_wait *wait);
 /* It waits no more. Harmless if it did not. */

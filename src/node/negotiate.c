@@ -22,8 +22,8 @@ static void on_start(struct grpc_call *call)
 static void note_refused(struct front *front, struct principal *principal, const struct refusal *refusal)
 {
     front->metrics.handshakes_refused++;
-    ledger_note(front->ledger, "session_refused", principal_name(principal), NULL,
-                json_pack("{s:s}", "reason", refusal->reason));
+    ledger_note_refused(front->ledger, principal_name(principal),
+                        json_pack("{s:s}", "reason", refusal->reason));
 }
 
 /* Signs the key for callers who will check it. */

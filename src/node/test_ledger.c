@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One commit a turn, nobody told before it, nobody told who has left, and what happens when it fails. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -192,12 +194,72 @@ static void the_timer_of_the_unhurried_takes_no_failure_from_who_waits(void **st
     close_fixture(&f);
 }
 
+static bool look(void *payload, const struct berth_audit_entry *entry)
+{
+    snprintf(payload, 256, "%s", entry->details);
+    return true;
+}
+
+static void the_newest(const struct fixture *f, const char *event, char details[static 256])
+{
+    const struct berth_audit_query query = {.size = sizeof(query), .event = event, .limit = 1};
+    details[0] = '\0';
+    assert_int_equal(berth_audit_list(f->audit_path, &query, look, details, NULL), BERTH_OK);
+}
+
+/* The disk is full for a while, as far as this process can tell. */
+static void what_was_lost_is_told_when_the_log_holds_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct waiter first = {0}, second = {0};
+    struct rlimit old, none = {0};
+    char details[256];
+    open_fixture(&f);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    none.rlim_max = old.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &none);
+    ledger_note(f.ledger, "one", NULL, NULL, NULL);
+    ledger_note(f.ledger, "two", NULL, NULL, NULL);
+    wait_for(&f, &first);
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_true(first.result < 0);
+    ledger_note(f.ledger, "three", NULL, NULL, NULL);
+    wait_for(&f, &second);
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    assert_int_equal(second.result, 0);
+    the_newest(&f, "audit_gap", details);
+    assert_string_equal(details, "{\"entries\":2}");
+    close_fixture(&f);
+}
+
+static void strangers_cannot_fill_the_log(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char details[256];
+    open_fixture(&f);
+    for (int i = 0; i < 5000; i++)
+        ledger_note_refused(f.ledger, NULL, json_object());
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    assert_in_range(entries_on_disk(&f), 600, 700);
+    while (details[0] = '\0', the_newest(&f, "session_refused", details), !strstr(details, "left_out")) {
+        ledger_note_refused(f.ledger, NULL, json_object());
+        uv_run(&f.loop, UV_RUN_DEFAULT);
+    }
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_waits_is_told_after_the_entries_are_on_disk),
         cmocka_unit_test(who_has_left_is_not_told),
         cmocka_unit_test(what_nobody_waits_for_is_written_soon),
+        cmocka_unit_test(what_was_lost_is_told_when_the_log_holds_again),
+        cmocka_unit_test(strangers_cannot_fill_the_log),
         cmocka_unit_test(a_note_that_is_lost_makes_its_waiters_fail_and_no_later_ones),
         cmocka_unit_test(the_timer_of_the_unhurried_takes_no_failure_from_who_waits),
     };

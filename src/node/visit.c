@@ -63,10 +63,10 @@ static void visit_free(struct visit *visit)
         access_end_run(front->access, visit->principal);
     }
     close_keeping_errno(visit->artifact);
-    if (visit->inputs_directory >= 0) {
-        close_keeping_errno(visit->inputs_directory);
+    /* Of an adopted run, the front before made it. */
+    if (visit->inputs_directory >= 0 || visit->adopted)
         inputs_directory_remove(front->inputs_directory, visit->run_id);
-    }
+    close_keeping_errno(visit->inputs_directory);
     for (size_t i = 0; i < visit->n_denials; i++)
         free(visit->denials[i]);
     if (visit->input)
@@ -401,6 +401,9 @@ int visit_start(struct front *front, const struct visit_request *request, struct
                                       .name = visit->name};
     r = compile_queue_ask(front->compiler, &wish, on_module, visit, &compiling);
     if (r < 0) {
+        if (visit->inserted)
+            run_store_end(ledger_store(front->ledger), visit->run_id, "refused", "out of memory", 0,
+                          front_time_ns(), NULL);
         visit_free(visit);
         return r;
     }
