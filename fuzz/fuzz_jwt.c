@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "node/jwt.h"
-#include "node/revocations.h"
+#include "node/access/jwt.h"
+#include "node/access/revocations.h"
 #include "wire/identity.h"
 
 static void must(bool condition)

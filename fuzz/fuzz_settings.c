@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "node/settings.h"
+#include "node/settings/settings.h"
 
 static void must(bool condition)
 {

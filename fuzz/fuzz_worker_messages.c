@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "node/workers_inside.h"
+#include "node/worker/workers_inside.h"
 
 enum { RUNS = 3, CREDIT = 1000, ADOPTED_MAX = 64 };
 

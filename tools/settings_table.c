@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of keys in docs/serve.md, made from src/node/settings.def and src/node/settings_tables.def. */
+/* The tables of keys in docs/serve.md, made from src/node/settings/settings.def and
+ * src/node/settings/settings_tables.def. */
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "node/settings_rows.h"
-#include "node/settings_tables.h"
+#include "node/settings/settings_rows.h"
+#include "node/settings/settings_tables.h"
 #include "page_table.h"
 
 static const char head[] = "| key | value | default | meaning |\n|---|---|---|---|\n";
@@ -47,8 +48,8 @@ static char *make_tables(void)
 int main(int argc, char **argv)
 {
     static const struct page_table page = {
-        .first_mark = "<!-- table: made by tools/settings_table.c from src/node/settings.def and "
-                      "src/node/settings_tables.def -->\n",
+        .first_mark = "<!-- table: made by tools/settings_table.c from src/node/settings/settings.def and "
+                      "src/node/settings/settings_tables.def -->\n",
         .program = "settings-table",
         .source = "settings.def and settings_tables.def",
     };

@@ -107,7 +107,7 @@ static const struct option node_rows[] = {
 #define CHOICE_sync_words "normal|full"
 
 static const struct option setting_rows_of_flags[] = {
-#include "node/settings.def"
+#include "node/settings/settings.def"
     {0},
 };
 /* clang-format on */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line of `berth serve`: which file to read, and what goes over it. A flag for each scalar
- * setting comes from the rows of node/settings.def, one for each limit of a run from those of a contract.
+ * setting comes from the rows of node/settings/settings.def, one for each limit of a run from those of a
+ * contract.
  *
  * The options are kept as they were given, so that a reload reads the file again and sets the same flags over
  * it.
@@ -12,7 +13,7 @@
 #include <berth/error.h>
 
 #include "cli/command.h"
-#include "node/settings.h"
+#include "node/settings/settings.h"
 
 struct serve_use {
     const struct option *option;

@@ -8,7 +8,7 @@
 
 #include <berth/engine.h>
 
-#include "node/settings.h"
+#include "node/settings/settings.h"
 
 /* What follows from the settings: everything that machine code depends on, the largest memory of any
  * contract, the cache, the limits of compiling. Texts are borrowed from the settings. A process may then

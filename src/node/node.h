@@ -15,7 +15,7 @@
 
 #include <stdbool.h>
 
-#include "node/settings.h"
+#include "node/settings/settings.h"
 
 struct node_arguments {
     struct settings *settings; /* complete; taken over */

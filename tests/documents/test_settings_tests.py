@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of a node names a test that fails if it is not enforced (src/node/settings_tests.h), and it exists."""
+"""Every setting of a node names a test that fails if it is not enforced (src/node/settings/settings_tests.h), and it exists."""
 import re
 from pathlib import Path
 
