@@ -180,6 +180,7 @@ static int start_node(void **state)
     assert_non_null(mkdtemp(node->root));
     snprintf(node->cache, sizeof(node->cache), "%s/deep/cache", node->root);
     assert_int_equal(settings_new(&node->settings), 0);
+    node->settings->compile_at_a_time = 1; /* so that one compilation holds up the next */
     set(node, "cache.directory", node->cache);
     /* A descriptor number that the child's control socket will not be. */
     while (open("/dev/null", O_RDONLY | O_CLOEXEC) <= CONTROL_FD)
