@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROWS = re.findall(r'\{"([a-z_.]+)", "([^"]+)::(\w+)"\}', (ROOT / "src" / "node" / "settings_tests.h").read_text())
+ROWS = re.findall(r'\{"([a-z_.]+)", "([^"]+)::(\w+)"\}', (ROOT / "src" / "node" / "settings" / "settings_tests.h").read_text())
 
 
 def test_every_setting_is_there():
-    settings = re.findall(r"^SETTING_\w+\((\w+), (\w+)", (ROOT / "src" / "node" / "settings.def").read_text(), re.MULTILINE)
+    settings = re.findall(r"^SETTING_\w+\((\w+), (\w+)", (ROOT / "src" / "node" / "settings" / "settings.def").read_text(), re.MULTILINE)
     assert sorted(f"{group}.{name}" for group, name in settings) == sorted(key for key, _, _ in ROWS)
 
 

@@ -32,7 +32,7 @@ def settings(check):
 
 
 def rows_of_settings():
-    text = (ROOT / "src" / "node" / "settings.def").read_text()
+    text = (ROOT / "src" / "node" / "settings" / "settings.def").read_text()
     return re.findall(r"^SETTING_(\w+)\((\w+), (\w+),", text, re.M)
 
 
