@@ -40,6 +40,8 @@ struct berth_client_options {
      * pinned now. */
     const char *node;
     uint32_t connect_timeout_ms; /* from the look-up to the node's first word; default 10000 */
+    /* Send the token without TLS also to other machines, where whoever is on the way can read it. */
+    bool plain_anywhere;
 };
 
 BERTH_API void berth_client_options_init(struct berth_client_options *options);

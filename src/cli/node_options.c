@@ -21,6 +21,7 @@ enum {
     OPTION_TOKEN_FILE,
     OPTION_TLS,
     OPTION_TLS_CA,
+    OPTION_PLAIN_ANYWHERE,
     OPTION_CERTIFICATE,
     OPTION_KEY,
     OPTION_IDENTITY,
@@ -39,6 +40,8 @@ static const struct option rows[] = {
     {.id = OPTION_TLS, .name = "tls", .help = "TLS 1.3, with the authorities of this machine"},
     {.id = OPTION_TLS_CA, .name = "tls-ca", .argument = "FILE", .argument_kind = ARGUMENT_FILE,
      .help = "TLS 1.3, with the authorities in this file only (PEM)"},
+    {.id = OPTION_PLAIN_ANYWHERE, .name = "plain-anywhere",
+     .help = "send the token without TLS, also to other machines"},
     {.id = OPTION_CERTIFICATE, .name = "certificate", .argument = "FILE", .argument_kind = ARGUMENT_FILE,
      .help = "who calls, as a client certificate (PEM)"},
     {.id = OPTION_KEY, .name = "key", .argument = "FILE", .argument_kind = ARGUMENT_FILE,
@@ -69,6 +72,9 @@ int node_options_take(struct node_options *options, const struct option *option,
         break;
     case OPTION_TLS:
         options->tls = true;
+        break;
+    case OPTION_PLAIN_ANYWHERE:
+        options->plain_anywhere = true;
         break;
     case OPTION_TLS_CA:
         options->tls_ca = value;
@@ -209,6 +215,7 @@ berth_status node_connect(const struct node_options *options, berth_client **ret
     client.token = options->token;
     client.tls = options->tls;
     client.tls_ca = options->tls_ca;
+    client.plain_anywhere = options->plain_anywhere;
     client.certificate = options->certificate;
     client.key = options->key;
     client.identity = options->identity_file ? options->identity : NULL;

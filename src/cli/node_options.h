@@ -17,7 +17,7 @@ enum { CALLER_SECRET_BYTES = 32 };
 
 struct node_options {
     const char *to, *token, *token_file, *tls_ca, *certificate, *key, *identity_file, *known_nodes, *node;
-    bool tls;
+    bool tls, plain_anywhere;
     char *token_text; /* of the file */
     uint8_t identity[CALLER_SECRET_BYTES];
 };

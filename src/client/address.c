@@ -2,6 +2,7 @@
 /* See address.h. */
 #include "client/address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -57,4 +58,15 @@ int address_read(const char *text, struct address *ret)
         return -EINVAL;
     snprintf(ret->text, sizeof(ret->text), ipv6 ? "[%s]:%u" : "%s:%u", ret->host, ret->port);
     return 0;
+}
+
+bool address_is_loopback(const struct address *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address->host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, address->host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcmp(address->host, "localhost") == 0;
 }

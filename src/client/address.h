@@ -4,6 +4,7 @@
 #ifndef BERTH_CLIENT_ADDRESS_H
 #define BERTH_CLIENT_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -20,5 +21,8 @@ struct address {
 
 /* 0, or -EINVAL for what is no address. */
 int address_read(const char *text, struct address *ret);
+
+/* Whether it is this machine by its form: 127.0.0.0/8, ::1 or localhost. */
+bool address_is_loopback(const struct address *address);
 
 #endif

@@ -270,12 +270,17 @@ static berth_status connect_to_node(berth_client *client, const struct berth_cli
                      reason ? reason : strerror(-r));
 }
 
+static bool wants_tls(const struct berth_client_options *options)
+{
+    return options->tls || options->tls_ca || options->certificate;
+}
+
 static berth_status open_tls(berth_client *client, const struct berth_client_options *options,
                              berth_error **reterr)
 {
     if (!options->certificate != !options->key)
         return error_set(reterr, BERTH_INVALID, "a certificate needs its key, and a key its certificate");
-    if (!options->tls && !options->tls_ca && !options->certificate)
+    if (!wants_tls(options))
         return BERTH_OK;
     const struct tls_client_options tls = {
         .ca = options->tls_ca, .certificate = options->certificate, .key = options->key};
@@ -312,6 +317,12 @@ static berth_status open_client(berth_client *client, const struct berth_client_
                          "'%s' is no address of a node; it is HOST, HOST:PORT or [IPv6]:PORT",
                          shown ? shown : "");
     }
+    if (options->token && !options->plain_anywhere && !wants_tls(options) &&
+        !address_is_loopback(&client->address))
+        return error_set(
+            reterr, BERTH_INVALID,
+            "the token would cross the network to %s in clear text; use TLS, or insist on plain_anywhere",
+            client->address.text);
     client->has_credentials = options->token || options->certificate;
     ignore_broken_pipes();
     if (open_identity(client, options->identity) < 0)

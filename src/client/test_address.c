@@ -61,9 +61,27 @@ static void a_name_longer_than_names_are_is_refused(void **state)
     assert_int_equal(strlen(address.text), ADDRESS_HOST_CHARACTERS - 1 + strlen(":50051"));
 }
 
+static void this_machine_is_known_by_its_form(void **state)
+{
+    static const char *const here[] = {"127.0.0.1:1", "127.9.9.9", "[::1]:5", "localhost", "LocalHost:7"};
+    static const char *const elsewhere[] = {"128.0.0.1", "[::2]", "localhost.example", "127.0.0.1.example",
+                                            "node"};
+    struct address address;
+    (void)state;
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
+        assert_int_equal(address_read(here[i], &address), 0);
+        assert_true(address_is_loopback(&address));
+    }
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        assert_int_equal(address_read(elsewhere[i], &address), 0);
+        assert_false(address_is_loopback(&address));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(this_machine_is_known_by_its_form),
         cmocka_unit_test(what_people_write_becomes_one_form),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(a_name_longer_than_names_are_is_refused),

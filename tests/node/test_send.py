@@ -235,6 +235,7 @@ def test_the_example_for_embedders_is_short_and_works(berth, environment, servin
     (["--to", "127.0.0.1:1"], 125, "127.0.0.1:1"),
     (["--to", "not an address"], 64, "no address"),
     (["--tls"], 125, "no connection"),
+    (["--to", "192.0.2.1:1"], 64, "clear text"),
     (["--node", "12D3KooWWrong"], 126, "12D3KooWWrong"),
     (["--input", "novalue"], 64, "NAME=VALUE"),
     (["--deadline", "soon"], 64, "seconds"),
