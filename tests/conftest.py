@@ -4,6 +4,7 @@ tests/guests/NAME.{wat,c,rs} into build/tests/guests and named for what they do.
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BERTH = Path(os.environ.get("BERTH", ROOT / "build" / "berth")).resolve()
 GUESTS = BERTH.parent / "tests" / "guests"
 FILTERS = ROOT / "examples" / "filters"
+
+# A shell starts what stands before an & with SIGINT ignored, and that would be passed on to each berth.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMPILERS = {
     ".wat": ["wat2wasm", "{source}", "-o", "{module}"],
