@@ -201,7 +201,7 @@ static void what_is_written_before_the_connection_waits(void **state)
 {
     struct fixture *fixture = *state;
     use_tls(fixture);
-    connect_to(fixture, "localhost", 0);
+    connect_to(fixture, "127.0.0.1", 0);
     assert_false(stream_is_open(fixture->client.stream));
     stream_write(fixture->client.stream, "early", 5);
     assert_true(test_run_until(&fixture->loop, both_open, fixture));
@@ -314,9 +314,9 @@ static void nobody_listens(void **state)
     struct fixture *fixture = *state;
     uv_close((uv_handle_t *)&fixture->listener, NULL);
     uv_run(&fixture->loop, UV_RUN_NOWAIT);
-    connect_to(fixture, "localhost", 0);
+    connect_to(fixture, "127.0.0.1", 0);
     assert_true(test_run_until(&fixture->loop, client_closed, fixture));
-    assert_non_null(strstr(fixture->client.error, "cannot connect to localhost port"));
+    assert_non_null(strstr(fixture->client.error, "cannot connect to 127.0.0.1 port"));
     assert_non_null(strstr(fixture->client.error, "refused"));
     assert_false(fixture->client.opened);
 }
@@ -346,7 +346,7 @@ static void connection_can_be_closed_at_any_point(void **state)
     struct fixture *fixture = *state;
     use_tls(fixture);
     for (int turns = 0; turns < 12; turns++) {
-        connect_to(fixture, "localhost", 0);
+        connect_to(fixture, "127.0.0.1", 0);
         for (int i = 0; i < turns; i++)
             uv_run(&fixture->loop, UV_RUN_NOWAIT);
         test_end_done(&fixture->client);

@@ -94,7 +94,8 @@ static bool note_event(void *payload, const char *text, size_t size_bytes)
     assert_true(size_bytes < sizeof guest->event);
     if (guest->no_room)
         return false;
-    memcpy(guest->event, text, size_bytes);
+    if (size_bytes > 0)
+        memcpy(guest->event, text, size_bytes);
     guest->event[size_bytes] = '\0';
     guest->event_length = size_bytes;
     guest->n_events++;
