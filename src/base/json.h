@@ -29,8 +29,8 @@ DEFINE_CLEANUP(json_t *, json_decref)
  * "line L, column C: " and is safe to print, which the caller frees; -ENOMEM. */
 int json_read(const char *text, size_t length, json_t **ret, char **reterr_message);
 
-/* Whether the text is one JSON value, nested at most JSON_NESTING_MAX deep. Takes no memory, so it can be asked of
- * texts of any length that a peer chose. Does not notice a key that appears twice. */
+/* Whether the text is one JSON value, nested at most JSON_NESTING_MAX deep. Takes no memory, so it can be
+ * asked of texts of any length that a peer chose. Does not notice a key that appears twice. */
 bool json_is_valid(const char *text, size_t length);
 
 /* The value as text in one line, or indented for people if `indent` is not 0. Numbers have at most 15 digits.
