@@ -245,7 +245,7 @@ def certificates(tmp_path_factory):
 def secure(server, certificates, client=None, authority="ca"):
     read = lambda name: (certificates / name).read_bytes()
     pair = (read(client + ".key"), read(client + ".pem")) if client else (None, None)
-    return grpc.secure_channel(f"localhost:{server.port}",
+    return grpc.secure_channel(f"127.0.0.1:{server.port}",
                                grpc.ssl_channel_credentials(read(authority + ".pem"), *pair))
 
 
